@@ -1,0 +1,53 @@
+package regcred
+
+import "log/slog"
+
+// A Role is what a caller may do within a scope.
+type Role string
+
+// The roles.
+const (
+	// RoleAdmin may do everything, and is held at the foundation.
+	RoleAdmin Role = "admin"
+	// RoleReader may ask which credential an image resolves to within its scope,
+	// never for the login itself.
+	RoleReader Role = "reader"
+	// RoleTarget may have the logins of its scope in clear: a node, or a system
+	// that credentials are delivered to.
+	RoleTarget Role = "target"
+	// RolePuller may pull from our own registry.
+	RolePuller Role = "puller"
+)
+
+// Roles are all roles that an API token can be bound to.
+var Roles = []Role{RoleAdmin, RoleReader, RoleTarget, RolePuller}
+
+// Caller is who asks for an operation: it is handed to the operation, which
+// checks what it may do.
+type Caller struct {
+	// Name says who it is, for the audit: "local", "token 4f2c (ci)".
+	Name string
+	// Role and Scope are what it holds. The zero Caller holds nothing.
+	Role  Role
+	Scope Scope
+	// From is the network address that it called from, "" for the local socket.
+	From string
+}
+
+// Local is the caller on the server's own socket, or inside its process: who can
+// open that socket owns the server's files.
+var Local = Caller{Name: "local", Role: RoleAdmin}
+
+// IsAdmin reports whether the caller may do everything.
+func (c Caller) IsAdmin() bool { return c.Role == RoleAdmin && c.Scope == Foundation }
+
+// Holds reports whether the caller holds the role at s or a wider scope, or is an
+// admin.
+func (c Caller) Holds(role Role, s Scope) bool {
+	return c.IsAdmin() || c.Role == role && c.Scope.Contains(s)
+}
+
+// LogValue shows who called.
+func (c Caller) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("name", c.Name), slog.String("role", string(c.Role)), slog.String("from", c.From))
+}

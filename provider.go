@@ -1,0 +1,91 @@
+package regcred
+
+import "context"
+
+// Provider mints logins from credentials: the short-lived ones of a registry's
+// issuer, or the very username and password that were stored. Implementations
+// live in provider/NAME and run regcredtest.TestProvider.
+//
+// A Provider keeps no schedule, caches nothing and retries nothing: refresh does.
+type Provider interface {
+	// Describe says what the provider is and which settings it takes. It does no
+	// I/O.
+	Describe() ProviderInfo
+
+	// Check looks at a credential's settings and secrets without any I/O.
+	// Errors: Invalid, naming the field.
+	Check(Credential) error
+
+	// Mint obtains a login. It sets all of Login but MintedAt and Version, which
+	// the caller knows best, and returns by ctx's deadline.
+	//
+	// Errors: Invalid where the settings cannot work; Denied where the issuer
+	// refuses them; Unavailable where it cannot be reached or throttles. Each
+	// message says whom it asked, and never holds a secret.
+	Mint(ctx context.Context, c Credential) (Login, error)
+}
+
+// ProviderInfo describes a provider to its users.
+type ProviderInfo struct {
+	// Name is what a credential's Provider says.
+	Name string
+	// Doc is one sentence.
+	Doc string
+	// Fields are the settings that it takes; any other is refused.
+	Fields []Field
+	// Permissions says the least that the credential must be allowed to do.
+	Permissions string
+}
+
+// Field is one setting of a provider.
+type Field struct {
+	Name    string
+	Doc     string
+	Default string
+	Example string
+	// Required fields must be set.
+	Required bool
+	// Secret fields are kept in Credential.Secrets and never shown.
+	Secret bool
+	// Admin fields give away something of the server itself (its identity, files,
+	// environment or network): only an admin may set them.
+	Admin bool
+}
+
+// CheckFields returns an Invalid error where c has a setting or secret that info
+// does not name, or lacks one that it requires. Providers call it first in Check.
+func (info ProviderInfo) CheckFields(c Credential) error {
+	known := make(map[string]Field, len(info.Fields))
+	for _, f := range info.Fields {
+		known[f.Name] = f
+		_, set := c.Settings[f.Name]
+		if f.Secret {
+			_, set = c.Secrets[f.Name]
+		}
+		if f.Required && !set {
+			return Errorf(Invalid, "provider %s needs the setting %q: %s", info.Name, f.Name, f.Doc)
+		}
+	}
+	for name := range c.Settings {
+		if f, ok := known[name]; !ok || f.Secret {
+			return info.unknown(name)
+		}
+	}
+	for name := range c.Secrets {
+		if f, ok := known[name]; !ok || !f.Secret {
+			return info.unknown(name)
+		}
+	}
+	return nil
+}
+
+func (info ProviderInfo) unknown(name string) error {
+	if len(info.Fields) == 0 {
+		return Errorf(Invalid, "provider %s takes no settings, but %q is set", info.Name, name)
+	}
+	names := info.Fields[0].Name
+	for _, f := range info.Fields[1:] {
+		names += ", " + f.Name
+	}
+	return Errorf(Invalid, "provider %s has no setting %q; it takes %s", info.Name, name, names)
+}
