@@ -1,0 +1,60 @@
+package memory_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"regcred.dev"
+	"regcred.dev/regcredtest"
+	"regcred.dev/store/memory"
+)
+
+func TestStore(t *testing.T) {
+	regcredtest.TestStore(t, func(*testing.T) regcred.Store { return memory.New() })
+}
+
+// TestBubble uses the store in a synctest bubble: a Watch waits durably there,
+// and ends without leaving a goroutine.
+func TestBubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory.New()
+		ctx, cancel := context.WithCancel(t.Context())
+		var seen []uint64
+		var end error
+		go func() {
+			for batch, err := range s.Watch(ctx, 0) {
+				seen, end = append(seen, batch.Revision), err
+			}
+		}()
+		synctest.Wait()
+		if _, err := s.Create(t.Context(), regcred.Credential{Provider: "vendor"}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if len(seen) != 2 || seen[1] != 1 {
+			t.Errorf("a Watch in a bubble saw revisions %d", seen)
+		}
+		cancel()
+		synctest.Wait()
+		if !errors.Is(end, context.Canceled) {
+			t.Errorf("it ended with %v", end)
+		}
+	})
+}
+
+// BenchmarkCreate shows the cost of a change while a watcher follows.
+func BenchmarkCreate(b *testing.B) {
+	s := memory.New()
+	defer s.Close()
+	go func() {
+		for range s.Watch(b.Context(), 0) { //nolint:revive // following is all that it does
+		}
+	}()
+	for b.Loop() {
+		if _, err := s.Create(b.Context(), regcred.Credential{Provider: "vendor"}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
