@@ -72,7 +72,10 @@ func (c Credential) Validate() error {
 		}
 		return nil
 	}
-	return c.Location.Assignable()
+	if err := c.Location.Assignable(); err != nil {
+		return Errorf(Invalid, "%w", err)
+	}
+	return nil
 }
 
 // SameSource reports whether c and d mint the same logins: whether provider,
