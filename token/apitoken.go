@@ -1,0 +1,153 @@
+package token
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"regcred.dev"
+)
+
+// An API token reads rcat_ID_SECRET: "rcat" for regcred API token, the ID in 12
+// and the secret in 64 lower-case hexadecimal digits (48 and 256 random bits).
+// The fixed form lets secret scanners find it: rcat_[0-9a-f]{12}_[0-9a-f]{64}.
+// Stored is the ID with the SHA-256 of the secret's digits: a secret this long
+// needs no slower hash.
+const (
+	apiTokenPrefix = "rcat_"
+	idDigits       = 12
+	secretDigits   = 64
+)
+
+// maxName bounds the name of an API token, in bytes.
+const maxName = 100
+
+// IsAPIToken reports whether a password or Bearer token claims to be an API
+// token, by its prefix.
+func IsAPIToken(raw string) bool { return strings.HasPrefix(raw, apiTokenPrefix) }
+
+// APITokenID returns the ID of an API token, false where raw does not have the
+// form of one. It says nothing about whether the token is valid.
+func APITokenID(raw string) (id string, ok bool) {
+	id, _, ok = splitAPIToken(raw)
+	return id, ok
+}
+
+// splitAPIToken takes an API token apart.
+func splitAPIToken(raw string) (id, secret string, ok bool) {
+	if len(raw) != len(apiTokenPrefix)+idDigits+1+secretDigits {
+		return "", "", false
+	}
+	id, secret, _ = strings.Cut(strings.TrimPrefix(raw, apiTokenPrefix), "_")
+	if !IsAPIToken(raw) || !isHex(id, idDigits) || !isHex(secret, secretDigits) {
+		return "", "", false
+	}
+	return id, secret, true
+}
+
+func isHex(s string, digits int) bool {
+	return len(s) == digits && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+func randomHex(digits int) string {
+	b := make([]byte, digits/2)
+	_, _ = rand.Read(b) // never fails, says its document
+	return hex.EncodeToString(b)
+}
+
+// CreateAPIToken makes an API token and stores its hash. The Secret is the
+// token's text, to be shown this once. A zero expires means never.
+//
+// Errors: Invalid, naming what; those of the store.
+func (s *Service) CreateAPIToken(ctx context.Context, name string, role regcred.Role, scope regcred.Scope, expires time.Time) (regcred.APIToken, regcred.Secret, error) {
+	now := time.Now().UTC()
+	if err := checkAPIToken(now, name, role, scope, expires); err != nil {
+		return regcred.APIToken{}, regcred.Secret{}, err
+	}
+	secret := randomHex(secretDigits)
+	t := regcred.APIToken{
+		ID: randomHex(idDigits), Name: name, Hash: hash(secret),
+		Role: role, Scope: scope, CreatedAt: now, ExpiresAt: expires,
+	}
+	if err := s.store.CreateToken(ctx, t); err != nil {
+		return regcred.APIToken{}, regcred.Secret{}, err
+	}
+	return t, regcred.NewSecret(apiTokenPrefix + t.ID + "_" + secret), nil
+}
+
+func checkAPIToken(now time.Time, name string, role regcred.Role, scope regcred.Scope, expires time.Time) error {
+	switch {
+	case name == "" || len(name) > maxName:
+		return regcred.Errorf(regcred.Invalid, "an API token needs a name of 1 to %d bytes that says whose it is", maxName)
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return regcred.Errorf(regcred.Invalid, "the name %q holds characters that cannot be printed", name)
+	case !slices.Contains(regcred.Roles, role):
+		return regcred.Errorf(regcred.Invalid, "there is no role %q: use one of %v", role, regcred.Roles)
+	case role == regcred.RoleAdmin && scope != regcred.Foundation:
+		return regcred.Errorf(regcred.Invalid, "an admin's API token is for the whole foundation: leave out the scope %s", scope)
+	case !expires.IsZero() && !expires.After(now):
+		return regcred.Errorf(regcred.Invalid, "the API token would expire at %s, which is past", expires.Format(time.RFC3339))
+	}
+	return scope.Validate()
+}
+
+// Authenticate returns the caller that an API token stands for. The name is
+// "token ID (NAME)"; From is left for the server to set.
+//
+// An unknown token costs what a known one with a wrong secret does, and gets the
+// same answer. Errors: Unauthenticated; those of the store.
+func (s *Service) Authenticate(ctx context.Context, now time.Time, raw string) (regcred.Caller, error) {
+	id, secret, ok := splitAPIToken(raw)
+	if !ok {
+		return regcred.Caller{}, regcred.Errorf(regcred.Unauthenticated, "this is no API token: one reads %sID_SECRET", apiTokenPrefix)
+	}
+	given := hash(secret)
+	t, err := s.store.Token(ctx, id)
+	known := err == nil
+	if err != nil {
+		if regcred.CodeOf(err) != regcred.NotFound {
+			return regcred.Caller{}, err
+		}
+		t.Hash = make([]byte, len(given))
+	}
+	if equal := subtle.ConstantTimeCompare(given, t.Hash) == 1; !equal || !known {
+		return regcred.Caller{}, regcred.Errorf(regcred.Unauthenticated, "the API token %s is unknown or wrong", id)
+	}
+	if !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) {
+		return regcred.Caller{}, regcred.Errorf(regcred.Unauthenticated, "the API token %s expired at %s: ask an admin for a new one", id, t.ExpiresAt.Format(time.RFC3339))
+	}
+	return regcred.Caller{Name: fmt.Sprintf("token %s (%s)", t.ID, t.Name), Role: t.Role, Scope: t.Scope}, nil
+}
+
+// DeleteAPIToken removes an API token and revokes the Bearer tokens made from
+// it: those whose subject is its ID.
+//
+// Errors: NotFound; those of the store: call it again then.
+func (s *Service) DeleteAPIToken(ctx context.Context, id string) error {
+	if !isHex(id, idDigits) {
+		return regcred.Errorf(regcred.NotFound, "there is no API token %s", quote(id))
+	}
+	deleted := s.store.DeleteToken(ctx, id)
+	if deleted != nil && regcred.CodeOf(deleted) != regcred.NotFound {
+		return deleted
+	}
+	// Also of one that is gone already: a former call may have got no further.
+	now := time.Now()
+	if err := s.Revoke(ctx, id, now, now.Add(s.maxLifetime)); err != nil {
+		return err
+	}
+	return deleted
+}
+
+func hash(secret string) []byte {
+	sum := sha256.Sum256([]byte(secret))
+	return sum[:]
+}
