@@ -139,7 +139,7 @@ func (s *Store) Create(ctx context.Context, c regcred.Credential) (regcred.Crede
 	c.Version = 1
 	if old, ok := s.records[c.GUID]; ok {
 		if !old.deleted {
-			return regcred.Credential{}, rules.Taken(old.credential)
+			return regcred.Credential{}, rules.Taken(old.name())
 		}
 		c.Version = old.credential.Version + 1
 	}
@@ -159,7 +159,7 @@ func (s *Store) occupy(c regcred.Credential) error {
 	}
 	p := place{c.Scope, c.Location.String()}
 	if guid, ok := s.places[p]; ok && guid != c.GUID {
-		return rules.Taken(s.records[guid].credential)
+		return rules.Taken(s.records[guid].name())
 	}
 	s.places[p] = c.GUID
 	return nil
@@ -277,6 +277,10 @@ func (s *Store) changesAfter(ctx context.Context, after uint64) (regcred.Batch, 
 	}
 	batch.Revision, batch.Current = s.revision, true
 	return batch, nil
+}
+
+func (r *record) name() string {
+	return rules.Name(r.credential.GUID, r.credential.Scope, r.credential.Location.String())
 }
 
 func (r *record) change() regcred.Change {

@@ -12,9 +12,9 @@ func NoLogin(guid string) error {
 	return regcred.Errorf(regcred.NotFound, "there is no login of credential %s", guid)
 }
 
-// Taken says that have is in the place where another credential should go.
-func Taken(have regcred.Credential) error {
-	return regcred.Errorf(regcred.Exists, "credential %s is there already: update it, or delete it first", Name(have))
+// Taken says that the credential of that name is where another one should go.
+func Taken(name string) error {
+	return regcred.Errorf(regcred.Exists, "credential %s is there already: update it, or delete it first", name)
 }
 
 // NoToken says that there is no such API token.

@@ -74,7 +74,7 @@ func unchangeable(old, c regcred.Credential) error {
 	default:
 		return nil
 	}
-	return regcred.Errorf(regcred.Invalid, "credential %s: its %s cannot be changed: create another credential and delete this one", Name(old), what)
+	return regcred.Errorf(regcred.Invalid, "credential %s: its %s cannot be changed: create another credential and delete this one", Name(old.GUID, old.Scope, old.Location.String()), what)
 }
 
 // normal validates c and brings it into the one form in which it is compared.
@@ -171,10 +171,9 @@ func later(a, b time.Time) time.Time {
 func Time(t time.Time) time.Time { return t.Round(0).UTC() }
 
 // Name names a credential in an error: "GUID (scope, location)".
-func Name(c regcred.Credential) string {
-	location := c.Location.String()
+func Name(guid string, scope regcred.Scope, location string) string {
 	if location == "" {
 		location = "no location yet"
 	}
-	return c.GUID + " (" + c.Scope.String() + ", " + location + ")"
+	return guid + " (" + scope.String() + ", " + location + ")"
 }
