@@ -1,0 +1,99 @@
+package registry
+
+import (
+	"strings"
+
+	"cuelabs.dev/go/oci/ociregistry"
+	"cuelabs.dev/go/oci/ociregistry/ociref"
+	"github.com/opencontainers/go-digest"
+)
+
+// The layout of the registry's objects. REPO is a repository's name with "+" for
+// each "/", ALG/HEX a digest, AB the first two digits of it:
+//
+//	blobs/ALG/AB/HEX                                content of blobs and manifests, each once
+//	names/REPO                                      empty: the repository exists
+//	repositories/REPO/blobs/ALG/HEX                 {"size":n}: the repository has the blob
+//	repositories/REPO/manifests/ALG/HEX             {"mediaType":"..","size":n}: it has the manifest
+//	repositories/REPO/referrers/ALG/HEX/ALG/HEX     descriptor of a manifest whose subject is the first digest
+//	repositories/REPO/tags/TAG                      {"mediaType":"..","digest":"..","size":n}
+//
+// A repository serves only what it has links to: content that another repository
+// stored stays invisible until it is pushed or mounted. Writes go from the top
+// to the bottom of this list, so that a link never points at content that is not
+// there, nor a tag at a manifest that is incomplete; deletions go the other way.
+// Content without links is left for garbage collection.
+//
+// "+" is not in the grammar of repository names, which makes REPO unique and one
+// segment long: "a" and "a/b" are neighbours, and neither is a directory of the
+// other.
+
+const namesPrefix = "names/"
+
+// Bounds of the OCI distribution specification, in bytes.
+const (
+	maxRepository = 255
+	maxTag        = 128
+)
+
+// checkRepository returns ErrNameInvalid where name is no repository.
+func checkRepository(name string) error {
+	if len(name) > maxRepository || !ociref.IsValidRepository(name) {
+		return ociregistry.NewError(
+			"this is no repository name: it has lower-case letters, digits and single separators (. _ - /), at most 255 of them",
+			ociregistry.ErrNameInvalid.Code(), nil)
+	}
+	return nil
+}
+
+// checkDigest returns ErrDigestInvalid where d is no digest that the registry
+// can verify.
+func checkDigest(d digest.Digest) error {
+	if err := d.Validate(); err != nil || d.Algorithm() != digest.SHA256 && d.Algorithm() != digest.SHA512 {
+		return ociregistry.NewError("this is no digest: write sha256:HEX or sha512:HEX", ociregistry.ErrDigestInvalid.Code(), nil)
+	}
+	return nil
+}
+
+// checkTag returns ErrManifestInvalid where tag is none.
+func checkTag(tag string) error {
+	if tag == "" || len(tag) > maxTag || !ociref.IsValidTag(tag) {
+		return ociregistry.NewError("this is no tag: it has letters, digits and . _ -, at most 128, and begins with none of . and -",
+			ociregistry.ErrManifestInvalid.Code(), nil)
+	}
+	return nil
+}
+
+// escapeRepository turns a repository's name into one key segment.
+func escapeRepository(name string) string { return strings.ReplaceAll(name, "/", "+") }
+
+// unescapeRepository is the inverse of escapeRepository. It reports false for a
+// segment that no repository has.
+func unescapeRepository(segment string) (string, bool) {
+	name := strings.ReplaceAll(segment, "+", "/")
+	return name, !strings.Contains(segment, "/") && checkRepository(name) == nil
+}
+
+func contentKey(d digest.Digest) string {
+	return "blobs/" + d.Algorithm().String() + "/" + d.Encoded()[:2] + "/" + d.Encoded()
+}
+
+func nameKey(repo string) string { return namesPrefix + escapeRepository(repo) }
+
+func blobKey(repo string, d digest.Digest) string {
+	return repositoryPrefix(repo) + "blobs/" + digestPath(d)
+}
+
+func manifestKey(repo string, d digest.Digest) string {
+	return repositoryPrefix(repo) + "manifests/" + digestPath(d)
+}
+
+func referrersPrefix(repo string, subject digest.Digest) string {
+	return repositoryPrefix(repo) + "referrers/" + digestPath(subject) + "/"
+}
+
+func tagsPrefix(repo string) string { return repositoryPrefix(repo) + "tags/" }
+
+func repositoryPrefix(repo string) string { return "repositories/" + escapeRepository(repo) + "/" }
+
+func digestPath(d digest.Digest) string { return d.Algorithm().String() + "/" + d.Encoded() }

@@ -1,0 +1,161 @@
+package registry
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"io"
+	"net/http"
+	"time"
+
+	"cuelabs.dev/go/oci/ociregistry"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// getBlob answers GET and HEAD, ranges included.
+func (s *Server) getBlob(w http.ResponseWriter, r *http.Request, q request) error {
+	object, desc, err := s.storage.openBlob(r.Context(), q.repo, q.digest)
+	if err != nil {
+		return err
+	}
+	defer object.Close()
+	serveContent(w, r, desc, object.ReadSeekCloser)
+	return nil
+}
+
+// getManifest answers GET and HEAD.
+func (s *Server) getManifest(w http.ResponseWriter, r *http.Request, q request) error {
+	var m ociregistry.BlobReader
+	var err error
+	if q.tag != "" {
+		m, err = s.storage.GetTag(r.Context(), q.repo, q.tag)
+	} else {
+		m, err = s.storage.GetManifest(r.Context(), q.repo, q.digest)
+	}
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	data, err := io.ReadAll(m)
+	if err != nil {
+		return err
+	}
+	serveContent(w, r, m.Descriptor(), bytes.NewReader(data))
+	return nil
+}
+
+// serveContent sends content by its digest, which is also its entity tag.
+func serveContent(w http.ResponseWriter, r *http.Request, desc ociregistry.Descriptor, content io.ReadSeeker) {
+	h := w.Header()
+	h.Set("Content-Type", desc.MediaType)
+	h.Set("Docker-Content-Digest", desc.Digest.String())
+	h.Set("Etag", `"`+desc.Digest.String()+`"`)
+	http.ServeContent(w, r, "", time.Time{}, content)
+}
+
+// putManifest stores a manifest, under a tag or by its digest alone.
+func (s *Server) putManifest(w http.ResponseWriter, r *http.Request, q request) error {
+	if r.ContentLength > MaxSmall {
+		return errManifestTooLarge
+	}
+	data, err := io.ReadAll(io.LimitReader(r.Body, MaxSmall+1))
+	if err != nil {
+		return err
+	}
+	if len(data) > MaxSmall {
+		return errManifestTooLarge
+	}
+	if q.digest != "" && q.digest != digest.FromBytes(data) {
+		return ociregistry.ErrDigestInvalid
+	}
+	desc, err := s.storage.PushManifest(r.Context(), q.repo, q.tag, data, mediaTypeOf(r.Header.Get("Content-Type"), data))
+	if err != nil {
+		return err
+	}
+	var m manifest
+	if err := json.Unmarshal(data, &m); err == nil && m.Subject != nil {
+		w.Header().Set("OCI-Subject", m.Subject.Digest.String())
+	}
+	created(w, "/v2/"+q.repo+"/manifests/"+cmp.Or(q.tag, desc.Digest.String()), desc.Digest)
+	return nil
+}
+
+// created answers 201.
+func created(w http.ResponseWriter, location string, d digest.Digest) {
+	w.Header().Set("Location", location)
+	w.Header().Set("Docker-Content-Digest", d.String())
+	w.WriteHeader(http.StatusCreated)
+}
+
+// deleteManifest removes a tag, or a manifest with its tags.
+func (s *Server) deleteManifest(w http.ResponseWriter, r *http.Request, q request) error {
+	var err error
+	if q.tag != "" {
+		err = s.storage.DeleteTag(r.Context(), q.repo, q.tag)
+	} else {
+		err = s.storage.DeleteManifest(r.Context(), q.repo, q.digest)
+	}
+	if err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+func (s *Server) deleteBlob(w http.ResponseWriter, r *http.Request, q request) error {
+	if err := s.storage.DeleteBlob(r.Context(), q.repo, q.digest); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// referrersPage bounds an answer about referrers, in bytes of JSON: they carry
+// annotations, which may be long.
+const referrersPage = 4 << 20
+
+// referrers answers with an index of the manifests that refer to one.
+func (s *Server) referrers(w http.ResponseWriter, r *http.Request, q request) error {
+	query := r.URL.Query()
+	artifactType, last := query.Get("artifactType"), query.Get("last")
+	list := []json.RawMessage{}
+	size := 0
+	for desc, err := range s.storage.Referrers(r.Context(), q.repo, q.digest, artifactType) {
+		if err != nil {
+			return err
+		}
+		if desc.Digest.String() <= last {
+			continue
+		}
+		data, err := json.Marshal(desc)
+		if err != nil {
+			return err
+		}
+		if len(list) > 0 && (len(list) == maxPage || size+len(data) > referrersPage) {
+			setNext(w, r, lastDigest(list))
+			break
+		}
+		list = append(list, data)
+		size += len(data)
+	}
+	if artifactType != "" {
+		w.Header().Set("OCI-Filters-Applied", "artifactType")
+	}
+	data, err := json.Marshal(map[string]any{
+		"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageIndex, "manifests": list,
+	})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
+	_, _ = w.Write(data)
+	return nil
+}
+
+// lastDigest returns the digest of the last of some descriptors.
+func lastDigest(list []json.RawMessage) string {
+	var desc ociregistry.Descriptor
+	_ = json.Unmarshal(list[len(list)-1], &desc) // it was just marshalled
+	return desc.Digest.String()
+}

@@ -1,0 +1,118 @@
+package registry
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"regcred.dev"
+)
+
+// Options configure a Server.
+type Options struct {
+	// Storage is the registry that is served. Required.
+	Storage *Storage
+	// Tokens checks logins and signs Bearer tokens: a *token.Service. Its longest
+	// lifetime must be 5 minutes or more. Required.
+	Tokens tokens
+	// PublicURL is how clients reach the server. Where it is nil, the challenge
+	// follows the Host header and TLS of each request; set it behind a proxy that
+	// changes those.
+	PublicURL *url.URL
+	// Log gets each request at debug level and faults at error level; nil discards.
+	Log *slog.Logger
+	// Metrics is where the server's metrics are registered; nil means nowhere.
+	Metrics prometheus.Registerer
+}
+
+// Server serves a registry by the OCI distribution specification, to whom a login
+// of regcred allows it: an API token or a registry login as the password of HTTP
+// Basic authentication, or a Bearer token from TokenPath. Nothing is public.
+//
+// It answers the paths /v2, those below /v2/, and TokenPath.
+type Server struct {
+	storage *Storage
+	tokens  tokens
+	public  *url.URL
+	log     *slog.Logger
+	metrics *metrics
+}
+
+// New returns a Server. Errors: Invalid where a required option is missing; those
+// of registering the metrics.
+func New(o Options) (*Server, error) {
+	if o.Storage == nil || o.Tokens == nil {
+		return nil, regcred.Errorf(regcred.Invalid, "a registry server needs a storage and tokens")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	m := newMetrics()
+	if o.Metrics != nil {
+		if err := m.register(o.Metrics); err != nil {
+			return nil, err
+		}
+	}
+	return &Server{storage: o.Storage, tokens: o.Tokens, public: o.PublicURL, log: o.Log, metrics: m}, nil
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rec := newRecorder(w, r)
+	defer s.observe(rec, r)
+	rec.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	rec.Header().Set("X-Content-Type-Options", "nosniff")
+	if r.URL.Path == TokenPath {
+		if err := s.serveToken(rec, r); err != nil {
+			s.writeError(rec, r, `Basic realm="regcred"`, err)
+		}
+	} else {
+		s.serveRegistry(rec, r)
+	}
+}
+
+// serveRegistry answers a request of the registry protocol.
+func (s *Server) serveRegistry(rec *recorder, r *http.Request) {
+	q, err := parsePath(r.URL.Path)
+	if err == nil {
+		rec.resource = q.resource
+		err = s.dispatch(rec, r, q)
+	}
+	if err == nil {
+		return
+	}
+	reason := ""
+	if c, ok := errors.AsType[*challengeError](err); ok {
+		reason = c.reason
+	}
+	s.writeError(rec, r, s.challenge(r, q, reason), err)
+}
+
+// dispatch asks who sent the request, whether they may, and then the handler.
+func (s *Server) dispatch(rec *recorder, r *http.Request, q request) error {
+	route, ok := routes[q.resource][r.Method]
+	if !ok {
+		return &methodError{allowed(q.resource)}
+	}
+	who, err := s.authenticate(r)
+	if err != nil {
+		if who.bearer && regcred.CodeOf(err) == regcred.Unauthenticated {
+			return &challengeError{err: err, reason: "invalid_token"}
+		}
+		return err
+	}
+	rec.subject = who.subject
+	if !who.mayDo(q, route.action) {
+		return refusal(who, q, route.action)
+	}
+	q.access = who
+	return route.handle(s, rec, r, q)
+}
+
+// ping answers /v2/: the registry is there and the login is valid.
+func (s *Server) ping(w http.ResponseWriter, _ *http.Request, _ request) error {
+	return writeJSON(w, struct{}{})
+}

@@ -1,0 +1,173 @@
+package registry
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"cuelabs.dev/go/oci/ociregistry"
+	"github.com/opencontainers/go-digest"
+
+	"regcred.dev/token"
+)
+
+// startUpload mounts a blob, takes one whole, or begins an upload.
+func (s *Server) startUpload(w http.ResponseWriter, r *http.Request, q request) error {
+	query := r.URL.Query()
+	if d := query.Get("mount"); d != "" {
+		if done, err := s.mount(w, r, q, query.Get("from"), digest.Digest(d)); done || err != nil {
+			return err
+		}
+	} else if d := query.Get("digest"); d != "" {
+		desc := ociregistry.Descriptor{Digest: digest.Digest(d), Size: r.ContentLength}
+		desc, err := s.storage.PushBlob(r.Context(), q.repo, desc, r.Body)
+		if err != nil {
+			return err
+		}
+		blobCreated(w, q.repo, desc.Digest)
+		return nil
+	}
+	up, err := s.storage.PushBlobChunked(r.Context(), q.repo, 0)
+	if err != nil {
+		return err
+	}
+	if err := up.Close(); err != nil {
+		return err
+	}
+	uploadState(w, q.repo, up, http.StatusAccepted)
+	return nil
+}
+
+// mount links a blob of another repository, and reports whether it could. Where
+// the login may not pull from there, or the blob is not there, the answer is the
+// same: push it.
+func (s *Server) mount(w http.ResponseWriter, r *http.Request, q request, from string, d digest.Digest) (bool, error) {
+	if err := checkDigest(d); err != nil {
+		return false, err
+	}
+	if !q.access.allows(from, token.Pull) {
+		return false, nil
+	}
+	_, err := s.storage.MountBlob(r.Context(), from, q.repo, d)
+	if isUnknown(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	blobCreated(w, q.repo, d)
+	return true, nil
+}
+
+// uploadStatus tells how much of an upload has arrived.
+func (s *Server) uploadStatus(w http.ResponseWriter, r *http.Request, q request) error {
+	up, err := s.storage.PushBlobChunkedResume(r.Context(), q.repo, q.upload, -1, 0)
+	if err != nil {
+		return err
+	}
+	if err := up.Close(); err != nil {
+		return err
+	}
+	uploadState(w, q.repo, up, http.StatusNoContent)
+	return nil
+}
+
+// patchUpload appends to an upload. What arrived before a failure is kept.
+func (s *Server) patchUpload(w http.ResponseWriter, r *http.Request, q request) error {
+	up, err := s.appendUpload(r, q)
+	if err != nil {
+		return err
+	}
+	if err := up.Close(); err != nil {
+		return err
+	}
+	uploadState(w, q.repo, up, http.StatusAccepted)
+	return nil
+}
+
+// putUpload appends to an upload, and ends it.
+func (s *Server) putUpload(w http.ResponseWriter, r *http.Request, q request) error {
+	d := digest.Digest(r.URL.Query().Get("digest"))
+	if err := checkDigest(d); err != nil {
+		return err
+	}
+	up, err := s.appendUpload(r, q)
+	if err != nil {
+		return err
+	}
+	defer up.Close()
+	if _, err := up.Commit(d); err != nil {
+		return err
+	}
+	blobCreated(w, q.repo, d)
+	return nil
+}
+
+// cancelUpload discards an upload.
+func (s *Server) cancelUpload(w http.ResponseWriter, r *http.Request, q request) error {
+	up, err := s.storage.PushBlobChunkedResume(r.Context(), q.repo, q.upload, -1, 0)
+	if err != nil {
+		return err
+	}
+	if err := up.Cancel(); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// appendUpload writes the request's body to an upload. The caller closes it.
+func (s *Server) appendUpload(r *http.Request, q request) (ociregistry.BlobWriter, error) {
+	start, err := contentRange(r)
+	if err != nil {
+		return nil, err
+	}
+	up, err := s.storage.PushBlobChunkedResume(r.Context(), q.repo, q.upload, start, 0)
+	if err != nil {
+		return nil, err
+	}
+	if start >= 0 && start != up.Size() {
+		_ = up.Close()
+		return nil, ociregistry.ErrRangeInvalid
+	}
+	if _, err := io.Copy(up, r.Body); err != nil {
+		_ = up.Close()
+		return nil, fmt.Errorf("upload to %s: %w", q.repo, err)
+	}
+	return up, nil
+}
+
+// contentRange returns where a chunk begins by its header Content-Range, which
+// the OCI distribution specification writes START-END, the end included; -1
+// where there is none: the chunk then goes to the end.
+func contentRange(r *http.Request) (int64, error) {
+	header := r.Header.Get("Content-Range")
+	if header == "" {
+		return -1, nil
+	}
+	from, to, _ := strings.Cut(header, "-")
+	start, err := strconv.ParseUint(from, 10, 63)
+	end, err2 := strconv.ParseUint(to, 10, 63)
+	if err != nil || err2 != nil || end < start {
+		return 0, ociregistry.NewError("Content-Range has to be START-END, the end included", ociregistry.ErrBlobUploadInvalid.Code(), nil)
+	}
+	if r.ContentLength >= 0 && uint64(r.ContentLength) != end-start+1 {
+		return 0, ociregistry.NewError("Content-Range and Content-Length do not agree", ociregistry.ErrSizeInvalid.Code(), nil)
+	}
+	return int64(start), nil
+}
+
+// uploadState answers with where an upload goes on. Range names the last byte
+// that is there; of an empty upload it is 0-0.
+func uploadState(w http.ResponseWriter, repo string, up ociregistry.BlobWriter, status int) {
+	w.Header().Set("Location", "/v2/"+repo+"/blobs/uploads/"+up.ID())
+	w.Header().Set("Range", "0-"+strconv.FormatInt(max(up.Size()-1, 0), 10))
+	w.Header().Set("Docker-Upload-Uuid", up.ID())
+	w.WriteHeader(status)
+}
+
+func blobCreated(w http.ResponseWriter, repo string, d digest.Digest) {
+	created(w, "/v2/"+repo+"/blobs/"+d.String(), d)
+}

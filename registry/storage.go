@@ -1,0 +1,227 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"cuelabs.dev/go/oci/ociregistry"
+	"github.com/opencontainers/go-digest"
+
+	"regcred.dev"
+)
+
+var _ ociregistry.Interface = (*Storage)(nil)
+
+// mediaTypeBlob is the media type of every blob: only the manifests that refer to
+// it know better.
+const mediaTypeBlob = "application/octet-stream"
+
+// Storage is a registry over Blobs. It implements ociregistry.Interface, whose
+// methods name their errors; besides, all may return regcred errors of the Blobs.
+//
+// It asks nobody for permission: Server does.
+type Storage struct {
+	*ociregistry.Funcs // for the interface's unexported method; every other one is here
+	blobs              Blobs
+	hashes             hashes
+}
+
+// NewStorage returns the registry that is kept in blobs.
+func NewStorage(blobs Blobs) *Storage { return &Storage{blobs: blobs} }
+
+// link is what a repository has of a blob or manifest.
+type link struct {
+	MediaType string `json:"mediaType,omitempty"`
+	Size      int64  `json:"size"`
+}
+
+// GetBlob implements ociregistry.Interface.
+func (s *Storage) GetBlob(ctx context.Context, repo string, d digest.Digest) (ociregistry.BlobReader, error) {
+	return s.GetBlobRange(ctx, repo, d, 0, -1)
+}
+
+// GetBlobRange implements ociregistry.Interface. A range that begins after the
+// end is ErrRangeInvalid.
+func (s *Storage) GetBlobRange(ctx context.Context, repo string, d digest.Digest, from, to int64) (ociregistry.BlobReader, error) {
+	object, desc, err := s.openBlob(ctx, repo, d)
+	if err != nil {
+		return nil, err
+	}
+	if to < 0 || to > desc.Size {
+		to = desc.Size
+	}
+	if from < 0 || from > to {
+		_ = object.Close()
+		return nil, ociregistry.ErrRangeInvalid
+	}
+	if _, err := object.Seek(from, io.SeekStart); err != nil {
+		_ = object.Close()
+		return nil, err
+	}
+	return &reader{Reader: io.LimitReader(object, to-from), Closer: object, desc: desc}, nil
+}
+
+// openBlob opens a blob that the repository has.
+func (s *Storage) openBlob(ctx context.Context, repo string, d digest.Digest) (Object, ociregistry.Descriptor, error) {
+	desc, err := s.ResolveBlob(ctx, repo, d)
+	if err != nil {
+		return Object{}, desc, err
+	}
+	object, err := s.blobs.Get(ctx, contentKey(d))
+	if err != nil {
+		return Object{}, desc, lost(repo, d, err)
+	}
+	return object, desc, nil
+}
+
+// GetManifest implements ociregistry.Interface. It checks the digest: a manifest
+// that changed on its medium is Corrupt.
+func (s *Storage) GetManifest(ctx context.Context, repo string, d digest.Digest) (ociregistry.BlobReader, error) {
+	desc, err := s.ResolveManifest(ctx, repo, d)
+	if err != nil {
+		return nil, err
+	}
+	data, _, err := s.blobs.Read(ctx, contentKey(d))
+	if err != nil {
+		return nil, lost(repo, d, err)
+	}
+	if d.Algorithm().FromBytes(data) != d {
+		return nil, regcred.Errorf(regcred.Corrupt, "the stored content of manifest %s of %s has another digest: push it again", d, repo)
+	}
+	return &reader{Reader: bytes.NewReader(data), Closer: io.NopCloser(nil), desc: desc}, nil
+}
+
+// GetTag implements ociregistry.Interface.
+func (s *Storage) GetTag(ctx context.Context, repo, tag string) (ociregistry.BlobReader, error) {
+	desc, err := s.ResolveTag(ctx, repo, tag)
+	if err != nil {
+		return nil, err
+	}
+	return s.GetManifest(ctx, repo, desc.Digest)
+}
+
+// ResolveBlob implements ociregistry.Interface.
+func (s *Storage) ResolveBlob(ctx context.Context, repo string, d digest.Digest) (ociregistry.Descriptor, error) {
+	return s.resolve(ctx, repo, d, blobKey, ociregistry.ErrBlobUnknown)
+}
+
+// ResolveManifest implements ociregistry.Interface.
+func (s *Storage) ResolveManifest(ctx context.Context, repo string, d digest.Digest) (ociregistry.Descriptor, error) {
+	return s.resolve(ctx, repo, d, manifestKey, ociregistry.ErrManifestUnknown)
+}
+
+// ResolveTag implements ociregistry.Interface.
+func (s *Storage) ResolveTag(ctx context.Context, repo, tag string) (ociregistry.Descriptor, error) {
+	desc, _, err := s.readTag(ctx, repo, tag)
+	return desc, err
+}
+
+// readTag returns what a tag points at, and its version.
+func (s *Storage) readTag(ctx context.Context, repo, tag string) (ociregistry.Descriptor, string, error) {
+	if err := checkRepository(repo); err != nil {
+		return ociregistry.Descriptor{}, "", err
+	}
+	if checkTag(tag) != nil { // there can be none
+		return ociregistry.Descriptor{}, "", s.unknown(ctx, repo, ociregistry.ErrManifestUnknown)
+	}
+	var desc ociregistry.Descriptor
+	version, err := s.readJSON(ctx, tagsPrefix(repo)+tag, &desc)
+	if regcred.CodeOf(err) == regcred.NotFound {
+		err = s.unknown(ctx, repo, ociregistry.ErrManifestUnknown)
+	}
+	if err != nil {
+		return ociregistry.Descriptor{}, "", err
+	}
+	if err := checkDigest(desc.Digest); err != nil {
+		return ociregistry.Descriptor{}, "", regcred.Errorf(regcred.Corrupt, "the stored tag %s:%s is damaged: push it again", repo, tag)
+	}
+	return desc, version, nil
+}
+
+// resolve describes what the repository has under a key, else returns unknown.
+func (s *Storage) resolve(ctx context.Context, repo string, d digest.Digest, key func(string, digest.Digest) string, unknown error) (ociregistry.Descriptor, error) {
+	if err := checkRepository(repo); err != nil {
+		return ociregistry.Descriptor{}, err
+	}
+	if err := checkDigest(d); err != nil {
+		return ociregistry.Descriptor{}, err
+	}
+	var l link
+	_, err := s.readJSON(ctx, key(repo, d), &l)
+	if regcred.CodeOf(err) == regcred.NotFound {
+		err = s.unknown(ctx, repo, unknown)
+	}
+	if err != nil {
+		return ociregistry.Descriptor{}, err
+	}
+	if l.MediaType == "" {
+		l.MediaType = mediaTypeBlob
+	}
+	return ociregistry.Descriptor{MediaType: l.MediaType, Digest: d, Size: l.Size}, nil
+}
+
+// unknown returns ErrNameUnknown where the repository does not exist, else the
+// error that is given.
+func (s *Storage) unknown(ctx context.Context, repo string, otherwise error) error {
+	_, err := s.blobs.Stat(ctx, nameKey(repo))
+	switch {
+	case err == nil:
+		return otherwise
+	case regcred.CodeOf(err) == regcred.NotFound:
+		return ociregistry.ErrNameUnknown
+	}
+	return err
+}
+
+// lost is the error where a link is there and the content it is for is not.
+func lost(repo string, d digest.Digest, err error) error {
+	if regcred.CodeOf(err) == regcred.NotFound {
+		return regcred.Errorf(regcred.Corrupt, "the content of %s in %s is lost: push it again", d, repo)
+	}
+	return err
+}
+
+func (s *Storage) readJSON(ctx context.Context, key string, v any) (version string, err error) {
+	data, version, err := s.blobs.Read(ctx, key)
+	if err != nil {
+		return "", err
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return "", regcred.Errorf(regcred.Corrupt, "the stored object %s is damaged: %w", key, err)
+	}
+	return version, nil
+}
+
+func (s *Storage) putJSON(ctx context.Context, key string, v any, c Condition) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("object %s: %w", key, err)
+	}
+	return s.blobs.Put(ctx, key, data, c)
+}
+
+// putOnce stores a small object that is the same whoever stores it.
+func (s *Storage) putOnce(ctx context.Context, key string, data []byte) error {
+	return ignore(regcred.Exists, s.blobs.Put(ctx, key, data, IfAbsent))
+}
+
+// ignore turns an error with the code into none.
+func ignore(code regcred.Code, err error) error {
+	if err != nil && regcred.CodeOf(err) == code {
+		return nil
+	}
+	return err
+}
+
+// reader is an ociregistry.BlobReader.
+type reader struct {
+	io.Reader
+	io.Closer
+	desc ociregistry.Descriptor
+}
+
+// Descriptor implements ociregistry.BlobReader.
+func (r *reader) Descriptor() ociregistry.Descriptor { return r.desc }

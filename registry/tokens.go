@@ -1,0 +1,165 @@
+package registry
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"regcred.dev"
+	"regcred.dev/token"
+)
+
+// TokenPath is where clients get Bearer tokens.
+const TokenPath = "/regcred/v1/registry/token"
+
+// maxAccessLifetime is the longest life of a Bearer token; a pull whose requests
+// go on for longer gets another one.
+const maxAccessLifetime = 5 * time.Minute
+
+// maxScopes bounds the repositories that one Bearer token is for.
+const maxScopes = 64
+
+// realm returns the URL of the token endpoint, and the name of the service, as
+// the client should see them.
+//
+// Without a public URL they follow the request's own Host header. Whoever sends
+// a request can name any host in it, but is also the only one to read the answer:
+// no other client is sent there.
+func (s *Server) realm(r *http.Request) (realm, service string) {
+	base := url.URL{Scheme: "http", Host: r.Host}
+	if r.TLS != nil {
+		base.Scheme = "https"
+	}
+	if s.public != nil {
+		base = url.URL{Scheme: s.public.Scheme, Host: s.public.Host, Path: s.public.Path}
+	}
+	return base.JoinPath(TokenPath).String(), base.Host
+}
+
+// tokenResponse is that of the "Token Authentication Specification" of CNCF
+// Distribution; clients differ in which of the two names they read.
+type tokenResponse struct {
+	Token       string    `json:"token"`
+	AccessToken string    `json:"access_token"`
+	ExpiresIn   int       `json:"expires_in"` // seconds
+	IssuedAt    time.Time `json:"issued_at"`
+}
+
+// serveToken answers GET TokenPath?service=S&scope=repository:NAME:ACTIONS...,
+// with HTTP Basic authentication: it exchanges a login for a Bearer token, for
+// what was asked for as far as the login allows it. The OAuth2 form of the
+// request (POST) is not there, and clients fall back to this one.
+func (s *Server) serveToken(w *recorder, r *http.Request) error {
+	if r.Method != http.MethodGet {
+		return &methodError{[]string{http.MethodGet}}
+	}
+	who, err := s.authenticate(r)
+	if err == nil && who.bearer {
+		err = regcred.Errorf(regcred.Unauthenticated, "a Bearer token cannot be exchanged: use the login itself")
+	}
+	if err != nil {
+		return err
+	}
+	w.subject = who.subject
+	asked, err := parseScopes(r.URL.Query()["scope"])
+	if err != nil {
+		return err
+	}
+	now := time.Now().UTC()
+	claims := token.Claims{
+		Subject: who.subject, Use: token.UseAccess, Grants: narrow(asked, who),
+		IssuedAt: now, ExpiresAt: accessExpiry(now, who.expires),
+	}
+	signed, err := s.tokens.Sign(claims)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	return writeJSON(w, tokenResponse{
+		Token: signed.Reveal(), AccessToken: signed.Reveal(),
+		ExpiresIn: int(claims.ExpiresAt.Sub(now) / time.Second), IssuedAt: now,
+	})
+}
+
+// accessExpiry returns when a Bearer token expires that is made now from a login
+// that ends at a time, zero meaning never.
+func accessExpiry(now, loginEnds time.Time) time.Time {
+	expires := now.Add(maxAccessLifetime)
+	if !loginEnds.IsZero() && loginEnds.Before(expires) {
+		return loginEnds
+	}
+	return expires
+}
+
+// parseScopes reads scope parameters: each is a list, separated by spaces, of
+// TYPE:NAME:ACTIONS with actions separated by commas. Of type repository a grant
+// is made, "*" meaning every action; registry:catalog:* is read as pull on all
+// repositories, which is what the catalog needs. What has another form, or names
+// no repository or action that there is, is passed over: a client then gets less
+// than it asked for, as the specification wants it.
+// Errors: Invalid where there are too many.
+func parseScopes(params []string) ([]token.Grant, error) {
+	var grants []token.Grant
+	scopes := strings.Fields(strings.Join(params, " "))
+	if len(scopes) > maxScopes {
+		return nil, regcred.Errorf(regcred.Invalid, "%d scopes are too many, at most %d are allowed: ask in several requests", len(scopes), maxScopes)
+	}
+	for _, scope := range scopes {
+		if g, ok := parseScope(scope); ok {
+			grants = append(grants, g)
+		}
+	}
+	return grants, nil
+}
+
+func parseScope(scope string) (token.Grant, bool) {
+	if scope == "registry:catalog:*" {
+		return token.Grant{Repository: "*", Actions: []string{token.Pull}}, true
+	}
+	rest, isRepository := strings.CutPrefix(scope, "repository:")
+	name, list, ok := strings.Cut(rest, ":")
+	if !isRepository || !ok || checkRepository(name) != nil {
+		return token.Grant{}, false
+	}
+	g := token.Grant{Repository: name}
+	asked := strings.Split(list, ",")
+	for _, action := range token.Actions {
+		if slices.Contains(asked, action) || slices.Contains(asked, "*") {
+			g.Actions = append(g.Actions, action)
+		}
+	}
+	return g, len(g.Actions) > 0
+}
+
+// narrow returns the part of what was asked for that is allowed.
+func narrow(asked []token.Grant, who access) []token.Grant {
+	var grants []token.Grant
+	for _, g := range asked {
+		if g.Repository == "*" {
+			if who.allowsCatalog() {
+				grants = append(grants, g)
+			}
+			continue
+		}
+		g.Actions = slices.DeleteFunc(slices.Clone(g.Actions), func(action string) bool {
+			return !who.allows(g.Repository, action)
+		})
+		if len(g.Actions) > 0 {
+			grants = append(grants, g)
+		}
+	}
+	return grants
+}
+
+func writeJSON(w http.ResponseWriter, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(data)
+	return nil
+}

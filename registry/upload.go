@@ -1,0 +1,219 @@
+package registry
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"strings"
+	"time"
+
+	"cuelabs.dev/go/oci/ociregistry"
+	"github.com/opencontainers/go-digest"
+
+	"regcred.dev"
+)
+
+// chunkSize is the size in bytes of the chunks that clients are asked for: large,
+// since nothing is gained by small ones.
+const chunkSize = 16 << 20
+
+// PushBlob implements ociregistry.Interface. A negative size means that it is not
+// known.
+func (s *Storage) PushBlob(ctx context.Context, repo string, desc ociregistry.Descriptor, r io.Reader) (ociregistry.Descriptor, error) {
+	if err := checkDigest(desc.Digest); err != nil {
+		return ociregistry.Descriptor{}, err
+	}
+	w, err := s.createUpload(ctx, repo)
+	if err != nil {
+		return ociregistry.Descriptor{}, err
+	}
+	defer w.Cancel()
+	if desc.Size >= 0 {
+		r = io.LimitReader(r, desc.Size+1) // one more is enough to know
+	}
+	if _, err := io.Copy(w, r); err != nil {
+		return ociregistry.Descriptor{}, fmt.Errorf("blob %s: %w", desc.Digest, err)
+	}
+	if desc.Size >= 0 && w.Size() != desc.Size {
+		return ociregistry.Descriptor{}, ociregistry.ErrSizeInvalid
+	}
+	return w.Commit(desc.Digest)
+}
+
+// PushBlobChunked implements ociregistry.Interface.
+func (s *Storage) PushBlobChunked(ctx context.Context, repo string, _ int) (ociregistry.BlobWriter, error) {
+	return s.createUpload(ctx, repo)
+}
+
+func (s *Storage) createUpload(ctx context.Context, repo string) (*blobWriter, error) {
+	if err := checkRepository(repo); err != nil {
+		return nil, err
+	}
+	id := rand.Text()
+	up, err := s.blobs.CreateUpload(ctx, uploadID(repo, id))
+	if err != nil {
+		return nil, err
+	}
+	return &blobWriter{ctx: ctx, s: s, repo: repo, id: id, up: up, start: -1, hash: sha256.New()}, nil
+}
+
+// PushBlobChunkedResume implements ociregistry.Interface. An upload is known in
+// the repository alone that it was begun in; it outlives a restart.
+// Errors: ErrBlobUploadUnknown; Stale where another request is writing to it.
+// The first Write is ErrRangeInvalid where the offset is not what was written.
+func (s *Storage) PushBlobChunkedResume(ctx context.Context, repo, id string, offset int64, _ int) (ociregistry.BlobWriter, error) {
+	if err := checkRepository(repo); err != nil {
+		return nil, err
+	}
+	if strings.Contains(id, "/") || CheckUploadID(uploadID(repo, id)) != nil {
+		return nil, ociregistry.ErrBlobUploadUnknown
+	}
+	up, err := s.blobs.OpenUpload(ctx, uploadID(repo, id))
+	if regcred.CodeOf(err) == regcred.NotFound && err != nil {
+		return nil, ociregistry.ErrBlobUploadUnknown
+	}
+	if err != nil {
+		return nil, err
+	}
+	w := &blobWriter{ctx: ctx, s: s, repo: repo, id: id, up: up, start: offset}
+	w.hash = s.hashes.take(id, up.Size())
+	return w, nil
+}
+
+// CleanUploads removes uploads that were last written to before a time, and
+// returns how many. Call it every hour or so.
+func (s *Storage) CleanUploads(ctx context.Context, before time.Time) (int, error) {
+	return s.blobs.CleanUploads(ctx, before)
+}
+
+// uploadID returns the id in the Blobs of an upload of a repository: its own id,
+// and a hash of the repository's name, which has a fixed length.
+func uploadID(repo, id string) string {
+	sum := sha256.Sum256([]byte(repo))
+	return id + "-" + hex.EncodeToString(sum[:8])
+}
+
+// blobWriter implements ociregistry.BlobWriter.
+type blobWriter struct {
+	ctx  context.Context // the interface says that it lives as long as the writer
+	s    *Storage
+	repo string
+	id   string
+	up   Upload
+	// start is where the caller wants to go on, until the first Write; -1 is where
+	// the upload ends.
+	start int64
+	// hash is the SHA-256 of what was written, nil where that is not known.
+	hash hash.Hash
+	done bool
+}
+
+func (w *blobWriter) ID() string     { return w.id }
+func (w *blobWriter) Size() int64    { return w.up.Size() }
+func (w *blobWriter) ChunkSize() int { return chunkSize }
+
+func (w *blobWriter) Write(p []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	if w.start >= 0 && w.start != w.up.Size() {
+		return 0, ociregistry.NewError(
+			fmt.Sprintf("the upload has %d bytes, go on there and not at %d", w.up.Size(), w.start),
+			ociregistry.ErrRangeInvalid.Code(), nil)
+	}
+	w.start = -1
+	n, err := w.up.Write(p)
+	if w.hash != nil {
+		w.hash.Write(p[:n])
+	}
+	return n, err
+}
+
+// Commit implements ociregistry.BlobWriter. Content of another digest is
+// discarded with the upload.
+func (w *blobWriter) Commit(d digest.Digest) (ociregistry.Descriptor, error) {
+	if err := checkDigest(d); err != nil {
+		return ociregistry.Descriptor{}, err
+	}
+	found, err := w.digest(d.Algorithm())
+	if err != nil {
+		return ociregistry.Descriptor{}, err
+	}
+	if found != d {
+		err := ociregistry.NewError(fmt.Sprintf("the content has digest %s, not %s", found, d), ociregistry.ErrDigestInvalid.Code(), nil)
+		return ociregistry.Descriptor{}, errors.Join(err, w.Cancel())
+	}
+	desc := ociregistry.Descriptor{MediaType: mediaTypeBlob, Digest: d, Size: w.Size()}
+	if err := w.store(desc); err != nil {
+		return ociregistry.Descriptor{}, err
+	}
+	w.done = true
+	return desc, nil
+}
+
+// store puts the content into its place, where it is not there yet, and links
+// the repository to it.
+func (w *blobWriter) store(desc ociregistry.Descriptor) error {
+	_, err := w.s.blobs.Stat(w.ctx, contentKey(desc.Digest))
+	switch {
+	case err == nil:
+		err = w.up.Cancel()
+	case regcred.CodeOf(err) == regcred.NotFound:
+		err = w.up.Commit(w.ctx, contentKey(desc.Digest))
+	}
+	if err != nil {
+		return err
+	}
+	return w.s.linkBlob(w.ctx, w.repo, desc)
+}
+
+// digest returns the digest of what was written.
+func (w *blobWriter) digest(algorithm digest.Algorithm) (digest.Digest, error) {
+	if algorithm == digest.SHA256 && w.hash != nil {
+		return digest.NewDigest(digest.SHA256, w.hash), nil
+	}
+	content, err := w.up.Content()
+	if err != nil {
+		return "", err
+	}
+	return algorithm.FromReader(content)
+}
+
+func (w *blobWriter) Cancel() error {
+	w.done = true
+	return w.up.Cancel()
+}
+
+func (w *blobWriter) Close() error {
+	if !w.done && w.hash != nil {
+		w.s.hashes.keep(w.id, w.up.Size(), w.hash)
+	}
+	w.done = true
+	return w.up.Close()
+}
+
+// linkBlob makes a blob whose content is stored one of the repository's.
+func (s *Storage) linkBlob(ctx context.Context, repo string, desc ociregistry.Descriptor) error {
+	if err := s.putOnce(ctx, nameKey(repo), nil); err != nil {
+		return err
+	}
+	return ignore(regcred.Exists, s.putJSON(ctx, blobKey(repo, desc.Digest), link{Size: desc.Size}, IfAbsent))
+}
+
+// MountBlob implements ociregistry.Interface.
+// Errors: ErrNameUnknown and ErrBlobUnknown, of fromRepo.
+func (s *Storage) MountBlob(ctx context.Context, fromRepo, toRepo string, d digest.Digest) (ociregistry.Descriptor, error) {
+	if err := checkRepository(toRepo); err != nil {
+		return ociregistry.Descriptor{}, err
+	}
+	desc, err := s.ResolveBlob(ctx, fromRepo, d)
+	if err != nil {
+		return ociregistry.Descriptor{}, err
+	}
+	return desc, s.linkBlob(ctx, toRepo, desc)
+}
