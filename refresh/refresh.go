@@ -1,0 +1,306 @@
+// Package refresh mints logins before those in use expire. It alone asks
+// providers, and owns the schedule: when a login is due is a pure function of the
+// login ([Due]), and so is how long to wait after a failure ([Backoff]).
+//
+// A Refresher hears of credentials by watching the store, and writes each login
+// back to it; who needs logins reads them there. Where minting fails the last
+// good login stays in the store until a better one comes.
+package refresh
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"regcred.dev"
+)
+
+// Options configure a Refresher.
+type Options struct {
+	// Store holds the credentials and gets the logins. Required.
+	Store regcred.Store
+	// Providers mint logins, by the name that a credential's Provider says. The map
+	// must not be changed afterwards.
+	Providers map[string]regcred.Provider
+	// Log gets a warning when a credential begins to fail, and a line when it works
+	// again; each mint only at debug level. Nil discards them.
+	Log *slog.Logger
+	// Concurrency is how many mints each provider does at once. Default 16.
+	Concurrency int
+	// MintTimeout is how long one mint may take. Default 30 s; less while the
+	// current login is about to expire, so that there is time for another try.
+	MintTimeout time.Duration
+}
+
+// Refresher keeps the logins of all credentials in a store fresh. It may be used
+// concurrently.
+type Refresher struct {
+	store   regcred.Store
+	log     *slog.Logger
+	timeout time.Duration
+
+	lanes   map[string]*lane // by provider
+	unknown *lane            // of credentials whose provider does not exist
+	done    chan struct{}    // closed when Run ends
+
+	// Set by Run before anything reads them.
+	fence uint64
+	stop  context.CancelCauseFunc
+
+	// mu guards entries, what they point to, and the lanes' queues. It is never
+	// held across I/O.
+	mu      sync.Mutex
+	entries map[string]*entry // by guid
+	running bool              // Run was called
+}
+
+// New returns a Refresher. It does nothing before Run.
+func New(o Options) *Refresher {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Concurrency <= 0 {
+		o.Concurrency = 16
+	}
+	if o.MintTimeout <= 0 {
+		o.MintTimeout = 30 * time.Second
+	}
+	r := &Refresher{
+		store: o.Store, log: o.Log, timeout: o.MintTimeout,
+		lanes:   make(map[string]*lane, len(o.Providers)),
+		unknown: newLane(nil, o.Concurrency),
+		done:    make(chan struct{}),
+		entries: make(map[string]*entry),
+	}
+	for name, p := range o.Providers {
+		r.lanes[name] = newLane(p, o.Concurrency)
+	}
+	return r
+}
+
+// lane returns the lane of a provider.
+func (r *Refresher) lane(provider string) *lane {
+	if l, ok := r.lanes[provider]; ok {
+		return l
+	}
+	return r.unknown
+}
+
+// Run takes a fence from the store, follows it and mints until ctx ends, and then
+// waits for the mints under way. It may be called once.
+//
+// It returns nil when ctx ended; Stale when another process took a newer fence,
+// and so took over: this one's logins are no longer accepted.
+func (r *Refresher) Run(ctx context.Context) error {
+	r.mu.Lock()
+	again := r.running
+	r.running = true
+	r.mu.Unlock()
+	if again {
+		return errors.New("refresh: Run was called twice")
+	}
+	defer close(r.done)
+
+	ctx, r.stop = context.WithCancelCause(ctx)
+	defer r.stop(nil)
+	if !r.takeFence(ctx) {
+		return nil
+	}
+	var loops sync.WaitGroup
+	loops.Go(func() { r.follow(ctx) })
+	loops.Go(func() { r.serve(ctx, r.unknown) })
+	for _, l := range r.lanes {
+		loops.Go(func() { r.serve(ctx, l) })
+	}
+	loops.Wait()
+	if lost, ok := errors.AsType[*lostFence](context.Cause(ctx)); ok {
+		return lost.error
+	}
+	return nil
+}
+
+// lostFence is why Run stops before its context ends.
+type lostFence struct{ error }
+
+// takeFence tries until the store gives one, and reports false where ctx ended
+// before.
+func (r *Refresher) takeFence(ctx context.Context) bool {
+	for failures := 1; ; failures++ {
+		var err error
+		if r.fence, err = r.store.Fence(ctx); err == nil {
+			return true
+		}
+		r.log.Warn("no fence from the store: no login is minted until there is one", "err", err)
+		if !pause(ctx, failures) {
+			return false
+		}
+	}
+}
+
+// follow learns what changes in the store until ctx ends.
+func (r *Refresher) follow(ctx context.Context) {
+	var revision uint64
+	failures := 0
+	for {
+		for batch, err := range r.store.Watch(ctx, revision) {
+			if err != nil {
+				if ctx.Err() == nil {
+					r.log.Warn("the store's changes cannot be followed: trying again", "err", err)
+				}
+				break
+			}
+			for _, c := range batch.Changes {
+				r.learn(c)
+			}
+			revision, failures = batch.Revision, 0
+		}
+		failures++
+		if !pause(ctx, failures) {
+			return
+		}
+	}
+}
+
+// pause waits as Backoff says, and reports false where ctx ends.
+func pause(ctx context.Context, failures int) bool {
+	select {
+	case <-time.After(Backoff(failures, 0, rand.Float64())):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// serve mints what is due in a lane until ctx ends, and waits for what is under way.
+func (r *Refresher) serve(ctx context.Context, l *lane) {
+	var mints sync.WaitGroup
+	defer mints.Wait()
+	for r.awaitDue(ctx, l) && l.acquire(ctx) {
+		e, a := r.take(l, time.Now())
+		if e == nil {
+			l.release()
+			continue
+		}
+		mints.Go(func() {
+			defer l.release()
+			r.land(ctx, e, a, r.renew(ctx, e.guid, a))
+		})
+	}
+}
+
+// awaitDue waits until something in the lane is due, and reports false where ctx
+// ends.
+func (r *Refresher) awaitDue(ctx context.Context, l *lane) bool {
+	for ctx.Err() == nil {
+		r.mu.Lock()
+		wait := l.untilDue(time.Now())
+		r.mu.Unlock()
+		if wait <= 0 {
+			return true
+		}
+		select {
+		case <-time.After(wait):
+		case <-l.wake:
+		case <-ctx.Done():
+		}
+	}
+	return false
+}
+
+// Ensure returns the stored login of a credential where it is valid and of the
+// newest version; else it mints one, sharing a mint under way. While the
+// credential is failing it waits for no further mint than the schedule has. Where
+// there is no new login it returns the last good one until that expires.
+//
+// It needs Run, and waits for it, for a mint. Errors: NotFound; Unavailable where
+// Run has ended; those of the provider and of the store; ctx's.
+func (r *Refresher) Ensure(ctx context.Context, guid string) (regcred.Login, error) {
+	version, stored, err := r.look(ctx, guid)
+	if err != nil {
+		return regcred.Login{}, err
+	}
+	if stored != nil && stored.Version == version && !stored.Expired(time.Now()) {
+		return *stored, nil
+	}
+	login, err := r.obtain(ctx, guid)
+	if err != nil && stored != nil && !stored.Expired(time.Now()) {
+		return *stored, nil
+	}
+	return login, err
+}
+
+// obtain returns a login that could not be stored yet, the error of a credential
+// that is failing, or what a mint brings.
+func (r *Refresher) obtain(ctx context.Context, guid string) (regcred.Login, error) {
+	now := time.Now()
+	r.mu.Lock()
+	e, ok := r.entries[guid]
+	if !ok {
+		r.mu.Unlock()
+		return regcred.Login{}, notFound(guid)
+	}
+	if e.unsaved != nil && !e.unsaved.Expired(now) {
+		defer r.mu.Unlock()
+		return *e.unsaved, nil
+	}
+	if e.failures > 0 && e.attempt == nil && now.Before(e.retryAt) {
+		defer r.mu.Unlock()
+		return regcred.Login{}, regcred.Errorf(regcred.CodeOf(e.err), "%w; the next try is in %s", e.err, e.retryAt.Sub(now).Round(time.Millisecond))
+	}
+	a := r.request(e, false)
+	r.mu.Unlock()
+	return r.await(ctx, a)
+}
+
+// Mint obtains a new login now, whatever is stored, or shares a mint under way.
+//
+// It needs Run, and waits for it. Errors: as Ensure.
+func (r *Refresher) Mint(ctx context.Context, guid string) (regcred.Login, error) {
+	if _, _, err := r.look(ctx, guid); err != nil {
+		return regcred.Login{}, err
+	}
+	r.mu.Lock()
+	e, ok := r.entries[guid]
+	if !ok {
+		r.mu.Unlock()
+		return regcred.Login{}, notFound(guid)
+	}
+	a := r.request(e, true)
+	r.mu.Unlock()
+	return r.await(ctx, a)
+}
+
+// look reads a credential's version and login from the store, and learns of them:
+// the store's watch may be a moment behind.
+func (r *Refresher) look(ctx context.Context, guid string) (version uint64, login *regcred.Login, err error) {
+	c, err := r.store.Get(ctx, guid)
+	if err != nil {
+		return 0, nil, err
+	}
+	switch l, err := r.store.Login(ctx, guid); {
+	case err == nil:
+		login = &l
+	case regcred.CodeOf(err) != regcred.NotFound:
+		return 0, nil, err
+	}
+	r.learn(regcred.Change{Revision: c.Revision, Credential: c, Login: login})
+	return c.Version, login, nil
+}
+
+func (r *Refresher) await(ctx context.Context, a *attempt) (regcred.Login, error) {
+	select {
+	case <-a.done:
+		return a.login, a.err
+	case <-ctx.Done():
+		return regcred.Login{}, ctx.Err()
+	case <-r.done:
+		return regcred.Login{}, regcred.Errorf(regcred.Unavailable, "no login can be minted: the server is stopping")
+	}
+}
+
+func notFound(guid string) error {
+	return regcred.Errorf(regcred.NotFound, "there is no credential %s", guid)
+}
