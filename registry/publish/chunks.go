@@ -1,0 +1,108 @@
+package publish
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"hash"
+
+	"cuelabs.dev/go/oci/ociregistry"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"regcred.dev"
+)
+
+const (
+	// chunkSize is how much of a compressed layer is sent in one request.
+	chunkSize = 4 << 20
+	// maxChunkSize is the largest minimum that a registry may ask for: its
+	// client keeps that much in memory.
+	maxChunkSize = 8 << 20
+)
+
+// chunks uploads content whose size and digest are not known beforehand. Content
+// of less than a chunk is kept back until both are, so that it takes one request
+// and none at all where the repository has it.
+type chunks struct {
+	ctx    context.Context
+	w      *worker
+	buf    []byte
+	hash   hash.Hash
+	size   int64
+	upload ociregistry.BlobWriter // nil until the first chunk is full
+}
+
+func (c *chunks) reset(ctx context.Context, w *worker) {
+	if c.buf == nil {
+		c.buf = make([]byte, 0, chunkSize)
+	}
+	*c = chunks{ctx: ctx, w: w, buf: c.buf[:0], hash: sha256.New()}
+}
+
+// Write takes content and sends each full chunk.
+func (c *chunks) Write(p []byte) (int, error) {
+	c.hash.Write(p)
+	c.size += int64(len(p))
+	for rest := p; len(rest) > 0; {
+		n := min(len(rest), cap(c.buf)-len(c.buf))
+		c.buf = append(c.buf, rest[:n]...)
+		rest = rest[n:]
+		if len(c.buf) == cap(c.buf) {
+			if err := c.flush(); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return len(p), nil
+}
+
+func (c *chunks) flush() error {
+	if err := context.Cause(c.ctx); err != nil {
+		return err
+	}
+	if c.upload == nil {
+		// The client's own buffer is left at its small default: chunks larger
+		// than that go out straight from ours.
+		u, err := c.w.dst.PushBlobChunked(c.ctx, c.w.repo, 0)
+		if err != nil {
+			return err
+		}
+		c.upload = u
+		if n := u.ChunkSize(); n > maxChunkSize {
+			return regcred.Errorf(regcred.Invalid, "the registry asks for chunks of at least %d bytes; at most %d are supported", n, maxChunkSize)
+		}
+	}
+	_, err := c.upload.Write(c.buf)
+	c.buf = c.buf[:0]
+	return err
+}
+
+// commit ends the upload and describes the content. present says that the
+// repository had it already.
+func (c *chunks) commit() (desc ocispec.Descriptor, present bool, err error) {
+	desc = ocispec.Descriptor{Digest: digest.NewDigest(digest.SHA256, c.hash), Size: c.size}
+	if c.upload == nil {
+		if present, err := c.w.has(c.ctx, desc.Digest); present || err != nil {
+			return desc, present, err
+		}
+		_, err := c.w.dst.PushBlob(c.ctx, c.w.repo, desc, bytes.NewReader(c.buf))
+		return desc, false, err
+	}
+	if len(c.buf) > 0 {
+		if err := c.flush(); err != nil {
+			return desc, false, err
+		}
+	}
+	_, err = c.upload.Commit(desc.Digest)
+	return desc, false, err
+}
+
+// abandon ends an upload that failed. Its buffer is left alone, since an HTTP
+// client may still be reading it.
+func (c *chunks) abandon() {
+	if c.upload != nil {
+		_ = c.upload.Cancel() // the registry forgets abandoned uploads anyway
+	}
+	c.buf = nil
+}

@@ -1,0 +1,133 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"cuelabs.dev/go/oci/ociregistry"
+	"cuelabs.dev/go/oci/ociregistry/ociref"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"regcred.dev"
+	"regcred.dev/registry/archive"
+)
+
+// Destination is what of a registry publishing needs. Every
+// [ociregistry.Interface] has it, with the errors given there: a client of a
+// remote registry (see Remote) as well as a local store.
+type Destination interface {
+	ResolveBlob(ctx context.Context, repo string, digest ociregistry.Digest) (ociregistry.Descriptor, error)
+	PushBlob(ctx context.Context, repo string, desc ociregistry.Descriptor, r io.Reader) (ociregistry.Descriptor, error)
+	PushBlobChunked(ctx context.Context, repo string, chunkSize int) (ociregistry.BlobWriter, error)
+	PushManifest(ctx context.Context, repo, tag string, contents []byte, mediaType string) (ociregistry.Descriptor, error)
+}
+
+// DefaultWorkers is how many contents are sent at once.
+const DefaultWorkers = 2
+
+// Options say how to publish. The zero value is useful.
+type Options struct {
+	// Compression is for layers that the archive holds uncompressed and whose
+	// manifest it does not hold.
+	Compression Compression
+	// Workers is how many contents are sent at once. Each takes up to about
+	// 10 MiB of memory. Zero means DefaultWorkers.
+	Workers int
+	// Progress, if set, is called whenever there is something new, by one
+	// goroutine at a time, and the last time before Publish returns. A slow one
+	// holds nothing up: it sees fewer steps.
+	Progress func(Progress)
+	// Log gets a line for each retry. Nil discards.
+	Log *slog.Logger
+}
+
+// Result is what was published.
+type Result struct {
+	// Root describes the manifest or index that the tag now points to.
+	Root ocispec.Descriptor
+	// Sent and Present count the contents that were sent, and those that the
+	// repository had already.
+	Sent, Present int
+	// SentBytes is the size of the contents that were sent, in bytes.
+	SentBytes int64
+}
+
+// Publish copies img into repository and points tag to it; without a tag it can
+// be pulled by Result.Root.Digest only. Where it fails, the tag is what it was.
+//
+// Errors: those of reading the archive; Invalid for a malformed name or tag, or
+// where the registry refuses the image; Unauthenticated and Denied where it
+// refuses the caller; Unavailable where it cannot be reached, or failed three
+// times. The context's own error when that ends.
+func Publish(ctx context.Context, dst Destination, img archive.Image, repository, tag string, o Options) (Result, error) {
+	if !ociref.IsValidRepository(repository) {
+		return Result{}, regcred.Errorf(regcred.Invalid, "%.100q is no repository name: use lower-case letters, digits and single separators (. _ - /), such as acme/app", repository)
+	}
+	if tag != "" && !ociref.IsValidTag(tag) {
+		return Result{}, regcred.Errorf(regcred.Invalid, "%.100q is no tag: use at most 128 letters, digits, dots, hyphens and underscores", tag)
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	p := &publisher{dst: dst, repo: repository, o: o, jobs: plan(img.Root, o.Compression)}
+	p.progress = startProgress(o.Progress, p.jobs)
+	defer p.progress.stop()
+	if err := p.sendBlobs(ctx); err != nil {
+		return Result{}, err
+	}
+	root, err := p.sendManifests(ctx, img.Root, tag)
+	if err != nil {
+		return Result{}, err
+	}
+	return p.result(root), nil
+}
+
+// publisher publishes one image.
+type publisher struct {
+	dst      Destination
+	repo     string
+	o        Options
+	jobs     map[jobKey]*job
+	progress *progress
+}
+
+func (p *publisher) result(root ocispec.Descriptor) Result {
+	r := Result{Root: root}
+	for _, j := range p.jobs {
+		if j.present {
+			r.Present++
+			continue
+		}
+		r.Sent++
+		r.SentBytes += j.desc.Size
+	}
+	return r
+}
+
+// sendManifests pushes all manifests, children first, and the root with its tag
+// last.
+func (p *publisher) sendManifests(ctx context.Context, root *archive.Manifest, tag string) (ocispec.Descriptor, error) {
+	done := make(map[*archive.Manifest]ocispec.Descriptor)
+	for m := range root.All() {
+		data, desc, err := p.document(m, done)
+		if err != nil {
+			return desc, err
+		}
+		t := ""
+		if m == root {
+			t = tag
+		}
+		what := fmt.Sprintf("manifest %s", desc.Digest)
+		err = p.retry(ctx, what, func() error {
+			_, err := p.dst.PushManifest(ctx, p.repo, t, data, desc.MediaType)
+			return err
+		})
+		if err != nil {
+			return desc, err
+		}
+		done[m] = desc
+	}
+	return done[root], nil
+}
