@@ -33,7 +33,9 @@ func (s *Store) migrate(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("reading the migrations: %w", err)
 	}
-	have, newest, err := provider.GetVersions(ctx)
+	sources := provider.ListSources()
+	newest := sources[len(sources)-1].Version
+	have, err := s.schemaVersion(ctx)
 	if err != nil {
 		return err
 	}
@@ -66,4 +68,17 @@ func (s *Store) claim(ctx context.Context) error {
 	}
 	_, err = s.writer.ExecContext(ctx, fmt.Sprintf(`PRAGMA application_id = %d`, applicationID))
 	return err
+}
+
+// schemaVersion returns the newest migration that the database has seen, 0 where
+// it is new. goose has a function for this too, which takes a damaged table for a
+// missing one.
+func (s *Store) schemaVersion(ctx context.Context) (version int64, err error) {
+	var tables int
+	err = s.writer.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE name = ?`, goose.DefaultTablename).Scan(&tables)
+	if err != nil || tables == 0 {
+		return 0, err
+	}
+	err = s.writer.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM `+goose.DefaultTablename).Scan(&version)
+	return version, err
 }

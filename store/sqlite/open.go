@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/url"
@@ -124,14 +125,11 @@ func (s *Store) source(more string) string {
 }
 
 // restrict makes the database file where it is missing, and takes it from all but
-// its owner. SQLite gives its other files the same mode.
+// its owner. SQLite gives its other files the same mode. A file that is no
+// database is left as it is.
 func restrict(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return regcred.Errorf(regcred.Unavailable, "cannot open the database: %w", err)
-	}
-	if err := f.Close(); err != nil {
-		return regcred.Errorf(regcred.Unavailable, "cannot open the database: %w", err)
+	if err := checkHeader(path); err != nil {
+		return err
 	}
 	for _, file := range []string{path, path + "-wal", path + "-shm"} {
 		if err := os.Chmod(file, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -139,6 +137,32 @@ func restrict(path string) error {
 		}
 	}
 	return nil
+}
+
+// magic is what a SQLite file begins with.
+const magic = "SQLite format 3\x00"
+
+// checkHeader makes the file where it is missing. Otherwise it must be empty or
+// begin as a database does: SQLite itself takes a very short file for an empty one.
+func checkHeader(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return regcred.Errorf(regcred.Unavailable, "cannot open the database: %w", err)
+	}
+	defer f.Close()
+	header := make([]byte, len(magic))
+	n, err := io.ReadFull(f, header)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return regcred.Errorf(regcred.Unavailable, "cannot read the database: %w", err)
+	}
+	if n > 0 && string(header) != magic {
+		return notDatabase(path)
+	}
+	return nil
+}
+
+func notDatabase(path string) error {
+	return regcred.Errorf(regcred.Corrupt, "%s is not a database: move it away, or put it back from your backup", path)
 }
 
 // identify reads the store's id, or gives it one, and checks that the key is the
@@ -174,18 +198,23 @@ func (s *Store) Close() error { return s.close() }
 func (s *Store) shut() error {
 	close(s.closed)
 	var errs []error
-	if s.writer != nil {
-		if conn, err := s.writer.Conn(context.Background()); err == nil { // once it is free
-			defer conn.Close()
-		}
+	if s.readers != nil {
+		errs = append(errs, s.readers.Close())
 	}
-	for _, db := range []*sql.DB{s.readers, s.writer} {
-		if db != nil {
-			errs = append(errs, db.Close())
-		}
+	if s.writer != nil {
+		errs = append(errs, closeIdle(s.writer))
 	}
 	if err := errors.Join(append(errs, s.lock.Close())...); err != nil {
 		return fmt.Errorf("closing the database %s: %w", s.path, err)
 	}
 	return nil
+}
+
+// closeIdle closes a database of one connection once nobody uses it.
+func closeIdle(db *sql.DB) error {
+	conn, err := db.Conn(context.Background())
+	if err != nil { // it cannot be opened at all
+		return db.Close()
+	}
+	return errors.Join(db.Close(), conn.Close())
 }

@@ -82,7 +82,7 @@ func (s *Store) fault(ctx context.Context, err error) error {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch e.Code() & 0xff {
 		case sqlite3.SQLITE_NOTADB:
-			return regcred.Errorf(regcred.Corrupt, "%s is not a database: move it away, or put it back from your backup", s.path)
+			return notDatabase(s.path)
 		case sqlite3.SQLITE_CORRUPT:
 			return regcred.Errorf(regcred.Corrupt, "the database %s is damaged: put it back from your backup (%w)", s.path, err)
 		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
