@@ -1,0 +1,123 @@
+package refresh_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"regcred.dev"
+)
+
+// issuer is a provider that behaves as its options say, and counts. Its zero
+// value hands out a new token each time, which never expires.
+type issuer struct {
+	lifetime time.Duration              // 0: logins never expire
+	slow     time.Duration              // how long a mint takes
+	hosts    []string                   // of each login
+	reuse    time.Duration              // the same token again until it has less than this left
+	fault    func(now time.Time) error  // asked at each mint; errHang: no answer until ctx ends
+	change   func(l *regcred.Login)     // what each login is before it is handed out
+	before   func(c regcred.Credential) // called in each mint
+
+	mu       sync.Mutex
+	tokens   int
+	mints    map[string]int // by guid, failed ones too
+	inFlight map[string]int
+	most     int  // mints at once
+	doubled  bool // two at once for one credential
+	last     map[string]regcred.Login
+}
+
+var errHang = fmt.Errorf("hang")
+
+func (p *issuer) Describe() regcred.ProviderInfo { return regcred.ProviderInfo{Name: "issuer"} }
+
+func (p *issuer) Check(regcred.Credential) error { return nil }
+
+func (p *issuer) Mint(ctx context.Context, c regcred.Credential) (regcred.Login, error) {
+	defer p.enter(c.GUID)()
+	if p.before != nil {
+		p.before(c)
+	}
+	if p.slow > 0 {
+		select {
+		case <-time.After(p.slow):
+		case <-ctx.Done():
+			return regcred.Login{}, ctx.Err()
+		}
+	}
+	if p.fault != nil {
+		switch err := p.fault(time.Now()); err {
+		case nil:
+		case errHang:
+			<-ctx.Done()
+			return regcred.Login{}, ctx.Err()
+		default:
+			return regcred.Login{}, err
+		}
+	}
+	return p.issue(c.GUID), nil
+}
+
+// enter counts a mint; what it returns ends it.
+func (p *issuer) enter(guid string) (leave func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mints == nil {
+		p.mints, p.inFlight, p.last = map[string]int{}, map[string]int{}, map[string]regcred.Login{}
+	}
+	p.mints[guid]++
+	p.inFlight[guid]++
+	p.doubled = p.doubled || p.inFlight[guid] > 1
+	all := 0
+	for _, n := range p.inFlight {
+		all += n
+	}
+	p.most = max(p.most, all)
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.inFlight[guid]--
+	}
+}
+
+func (p *issuer) issue(guid string) regcred.Login {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l, ok := p.last[guid]; ok && p.reuse > 0 && time.Until(l.ExpiresAt) >= p.reuse {
+		return l
+	}
+	p.tokens++
+	l := regcred.Login{
+		Username: "issuer",
+		Password: regcred.NewSecret(fmt.Sprintf("token-%d", p.tokens)),
+		Hosts:    p.hosts,
+	}
+	if p.lifetime > 0 {
+		l.ExpiresAt = time.Now().Add(p.lifetime)
+	}
+	if p.change != nil {
+		p.change(&l)
+	}
+	p.last[guid] = l
+	return l
+}
+
+// count returns how many mints there were for a credential.
+func (p *issuer) count(guid string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mints[guid]
+}
+
+// check fails the test where two mints were under way for one credential.
+func (p *issuer) check(t *testing.T) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.doubled {
+		t.Error("two mints were under way for one credential")
+	}
+}
