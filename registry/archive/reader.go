@@ -148,6 +148,7 @@ func (l *list[T]) UnmarshalJSON(data []byte) error {
 	if t != json.Delim('[') {
 		return fmt.Errorf("there is a %T where a list belongs", t)
 	}
+	*l = list[T]{} // an empty list is there, unlike null
 	for d.More() {
 		if len(*l) == maxItems {
 			return regcred.Errorf(regcred.TooLarge, "a list has more than %d elements", maxItems)
