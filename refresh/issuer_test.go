@@ -25,7 +25,8 @@ type issuer struct {
 	tokens   int
 	mints    map[string]int // by guid, failed ones too
 	inFlight map[string]int
-	most     int  // mints at once
+	all      int  // mints under way
+	most     int  // of them at once
 	doubled  bool // two at once for one credential
 	last     map[string]regcred.Login
 }
@@ -71,15 +72,13 @@ func (p *issuer) enter(guid string) (leave func()) {
 	p.mints[guid]++
 	p.inFlight[guid]++
 	p.doubled = p.doubled || p.inFlight[guid] > 1
-	all := 0
-	for _, n := range p.inFlight {
-		all += n
-	}
-	p.most = max(p.most, all)
+	p.all++
+	p.most = max(p.most, p.all)
 	return func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.inFlight[guid]--
+		p.all--
 	}
 }
 

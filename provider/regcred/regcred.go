@@ -28,7 +28,7 @@ const defaultLifetime = time.Hour
 // common proxies allow for a request's headers.
 const (
 	maxRepositories     = 32
-	maxRepositoriesText = 2 << 10 // bytes
+	maxRepositoriesText = 1536 // bytes
 )
 
 // The settings.
