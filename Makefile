@@ -1,0 +1,107 @@
+# The commands of a developer and of CI. `make help` lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+GO ?= go
+FUZZTIME ?= 20s
+# Modules of their own for tests whose libraries regcred itself does not need.
+TEST_MODULES := $(patsubst %/go.mod,%,$(wildcard test/*/go.mod))
+
+START := $(shell date +%s)
+# step says what comes next, and how long all so far took.
+step = @echo "==> $(1) (after $$(( $$(date +%s) - $(START) )) s)"
+
+.PHONY: help
+help: ## List the commands
+	@awk -F ':[^#]*## ' '/^[a-z-]+:[^#]*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: ## Show the main job from end to end, on real input
+	$(GO) run ./cmd/regcred demo
+
+.PHONY: build
+build: ## Build the programs into bin/
+	$(GO) build -trimpath -o bin/ ./cmd/...
+
+.PHONY: test
+test: check unit race modules integration ## Check everything and run every test
+	$(call step,make test: done)
+
+.PHONY: check
+check: ## Vet, gofmt, lint and the import rules
+	$(call step,go vet)
+	$(GO) vet ./...
+	$(GO) vet -tags=integration ./...
+	$(call step,gofmt)
+	@files=$$(gofmt -l .); [[ -z $$files ]] || { echo "run gofmt -w on: $$files"; exit 1; }
+	$(call step,import rules)
+	$(GO) test ./internal/importtest
+	@$(MAKE) lint
+
+.PHONY: lint
+lint: bin/golangci-lint ## Lint
+	$(call step,golangci-lint)
+	bin/golangci-lint run ./...
+
+.PHONY: unit
+unit: ## Run the tests of the main module
+	$(call step,go test)
+	$(GO) test ./...
+
+.PHONY: race
+race: ## Run the tests of the main module under the race detector, which needs gcc
+	$(call step,go test -race)
+	@test/need.sh gcc
+	@if command -v gcc >/dev/null; then set -x; $(GO) test -race ./...; fi
+
+.PHONY: modules
+modules: ## Run the tests in modules of their own
+	@for module in $(TEST_MODULES); do $(MAKE) module MODULE=$$module; done
+
+.PHONY: module
+module:
+	$(call step,go test in $(MODULE): its libraries are fetched where they are missing)
+	$(GO) -C $(MODULE) vet ./...
+	$(GO) -C $(MODULE) test ./...
+
+.PHONY: integration
+integration: ## Run the tests against programs of others, such as skopeo
+	$(call step,integration tests)
+	@test/need.sh skopeo
+	@test/integration.sh
+
+.PHONY: bench
+bench: ## Measure what the figures in the documentation say
+	$(GO) run ./test/bench
+
+.PHONY: bench-small
+bench-small: ## The same with small data, in about a minute
+	$(GO) run ./test/bench -small
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (20s)
+	@test/fuzz.sh $(FUZZTIME)
+
+.PHONY: vuln
+vuln: bin/govulncheck ## Look for known vulnerabilities, where their database can be reached
+	@bin/govulncheck ./... || { code=$$?; \
+		[[ $$code = 3 ]] || echo "govulncheck could not finish: without its database nothing was checked"; \
+		exit $$code; }
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin
+
+# Tools have modules of their own, so that their dependencies are not regcred's.
+bin/golangci-lint: tools/lint/go.mod tools/lint/go.sum
+	$(call step,building golangci-lint: some minutes the first time)
+	$(GO) -C tools/lint build -o $(CURDIR)/bin/ tool
+	@touch $@
+
+bin/govulncheck: tools/vuln/go.mod tools/vuln/go.sum
+	$(GO) -C tools/vuln build -o $(CURDIR)/bin/ tool
+	@touch $@

@@ -1,0 +1,97 @@
+package importtest
+
+// A rule says what packages may import besides the standard library.
+//
+// Packages are named by their path in the module, the root as "regcred". In a
+// pattern, "*" is one path segment and a final "/..." is any number of them,
+// none included. A package follows the first rule that names it.
+type rule struct {
+	packages string // a name, or a pattern: which alone may match no package yet
+	imports  string // packages and patterns, separated by spaces
+	// libraries are the other modules' packages: import paths, each of which
+	// stands for what lies below it too, or "any".
+	libraries string
+	// tests are packages that its tests may import too, besides inTests.
+	tests string
+}
+
+// inTests lists what every test may import beside what its package may, with any
+// library and what lies below its package: the contracts, their suites, and the
+// store that needs no disk.
+const inTests = "regcred imageref regcredtest store/memory"
+
+// rules are the table. The language comes first, then the rooms in the order in
+// which a login travels, then what users touch.
+var rules = []rule{
+	{packages: "imageref", libraries: "github.com/distribution/reference golang.org/x/net/publicsuffix"},
+	{packages: "regcred", imports: "imageref"},
+	{packages: "regcredtest", imports: "regcred imageref registry deliver",
+		libraries: "github.com/google/go-cmp pgregory.net/rapid"},
+
+	{packages: "seal", imports: "regcred"},
+	{packages: "store/internal/...", imports: "regcred imageref", libraries: "github.com/google/uuid"},
+	{packages: "store/*", imports: "regcred imageref seal store/internal/...", libraries: "any",
+		tests: "keyring refresh provider/static"},
+
+	{packages: "token", imports: "regcred",
+		libraries: "github.com/distribution/reference github.com/go-jose/go-jose/v4"},
+	{packages: "provider/regcred", imports: "regcred imageref token"},
+	{packages: "provider/*", imports: "regcred imageref", libraries: "any"},
+	{packages: "refresh", imports: "regcred imageref", tests: "provider/static"},
+
+	{packages: "keyring", imports: "regcred imageref"},
+	{packages: "deliver", imports: "regcred imageref keyring"},
+	{packages: "deliver/*", imports: "regcred imageref keyring deliver", libraries: "any"},
+
+	{packages: "registry", imports: "regcred imageref token", libraries: "any",
+		tests: "registry/..."},
+	{packages: "registry/blob", imports: "regcred registry", libraries: "any"},
+	{packages: "registry/archive", imports: "regcred", libraries: "any"},
+	{packages: "registry/archive/archivetest", libraries: "any"},
+	{packages: "registry/publish", imports: "regcred registry/archive", libraries: "any",
+		tests: "registry/archive/archivetest"},
+
+	{packages: "cloudfoundry/...", imports: "regcred imageref keyring deliver cloudfoundry", libraries: "any"},
+
+	{packages: "service", imports: "regcred imageref keyring refresh token deliver",
+		libraries: "github.com/google/uuid", tests: "provider/static"},
+	{packages: "client", imports: "regcred"},
+	{packages: "api", imports: "regcred imageref keyring deliver service client",
+		tests: "provider/static refresh token"},
+	{packages: "config", imports: "regcred imageref keyring", libraries: "go.yaml.in/yaml/v3"},
+
+	{packages: "cmd/...", imports: "regcred/...", libraries: "any"},
+	{packages: "internal/importtest"},
+	{packages: "test/...", imports: "regcred/...", libraries: "any"},
+}
+
+// A home says where alone a library may be imported, tests apart.
+type home struct {
+	library  string
+	packages string
+}
+
+var homes = []home{
+	{library: "modernc.org/sqlite", packages: "store/sqlite"},
+	{library: "github.com/pressly/goose", packages: "store/sqlite store/postgres"},
+	{library: "github.com/spf13/cobra", packages: "cmd/..."},
+	{library: "cuelabs.dev/go/oci/ociregistry", packages: "registry/... cmd/... test/..."},
+	{library: "github.com/google/go-containerregistry", packages: "cmd/regcred/demo test/..."},
+	{library: "k8s.io", packages: "deliver/kubernetes cmd/..."},
+	{library: "sigs.k8s.io", packages: "deliver/kubernetes cmd/regcred/..."},
+}
+
+// A distance says what a program may not be linked with, through any package.
+type distance struct {
+	packages string
+	from     string // import paths, each with what lies below it
+}
+
+var distances = []distance{
+	// The two small binaries stay small: of Kubernetes they may know the types of
+	// the kubelet's plugin protocol alone.
+	{packages: "cmd/docker-credential-regcred/...",
+		from: "k8s.io/client-go k8s.io/api sigs.k8s.io regcred.dev/deliver"},
+	{packages: "cmd/cf-regcred/...",
+		from: "k8s.io sigs.k8s.io regcred.dev/deliver regcred.dev/store"},
+}
