@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"math"
+	"math/rand/v2"
 	"time"
 
 	"regcred.dev"
@@ -73,6 +74,11 @@ func Backoff(failures int, left time.Duration, r float64) time.Duration {
 		return max(wait, minBackoff)
 	}
 	return min(max(min(wait, left/2), minBackoff), left)
+}
+
+// jitter returns a random number in [0, 1) for Backoff. It need not be a secret.
+func jitter() float64 {
+	return rand.Float64()
 }
 
 // minTimeout is what a mint is given even where the current login ends sooner.

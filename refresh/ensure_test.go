@@ -114,7 +114,7 @@ func TestEnsureWhileFailing(t *testing.T) {
 		r, _ := b.start()
 		b.create("a")
 		b.login("a")
-		p.fault = func(time.Time) error { return down }
+		p.set(func(p *issuer) { p.fault = func(time.Time) error { return down } })
 		time.Sleep(59 * time.Minute)
 		synctest.Wait()
 		if _, err := r.Mint(b.Context(), "a"); !errors.Is(err, down) {
@@ -138,7 +138,7 @@ func TestEnsureWhileFailing(t *testing.T) {
 		if s := b.status(r, "a"); s.Problem != "issuer.example.com does not answer" || s.Failures == 0 {
 			b.Errorf("status is %+v", s)
 		}
-		p.fault = nil
+		p.set(func(p *issuer) { p.fault = nil })
 		time.Sleep(time.Minute)
 		if l, err := r.Ensure(b.Context(), "a"); err != nil || l.Password.Reveal() != "token-2" {
 			b.Errorf("once it is back: %+v, %v", l, err)

@@ -3,7 +3,6 @@ package refresh
 import (
 	"cmp"
 	"context"
-	"math/rand/v2"
 	"time"
 
 	"regcred.dev"
@@ -214,7 +213,7 @@ func (e *entry) fail(err error, now time.Time) {
 	if e.stored != nil && !e.stored.ExpiresAt.IsZero() {
 		left = e.stored.ExpiresAt.Sub(now)
 	}
-	e.retryAt = now.Add(Backoff(e.failures, left, rand.Float64()))
+	e.retryAt = now.Add(Backoff(e.failures, left, jitter()))
 }
 
 // report logs how an attempt ended: a failure when it is the first one in a row,

@@ -41,7 +41,7 @@ func TestUselessLogins(t *testing.T) {
 				r, _ := b.start()
 				b.create("a")
 				b.login("a")
-				p.change = test.change
+				p.set(func(p *issuer) { p.change = test.change })
 				time.Sleep(50 * time.Minute)
 				if got := b.login("a").Password.Reveal(); got != "token-1" {
 					b.Errorf("the last good login was replaced by %s", got)
@@ -54,7 +54,7 @@ func TestUselessLogins(t *testing.T) {
 				if n := p.count("a"); n < 20 || n > 120 {
 					b.Errorf("%d mints within 50 minutes", n)
 				}
-				p.change = nil
+				p.set(func(p *issuer) { p.change = nil })
 				time.Sleep(time.Minute)
 				if s := b.status(r, "a"); s.Failures != 0 || s.Problem != "" || b.login("a").Password.Reveal() == "token-1" {
 					b.Errorf("it did not recover: %+v", s)
@@ -92,13 +92,13 @@ func TestProviderPanics(t *testing.T) {
 	p := &issuer{lifetime: time.Hour}
 	bubble(t, p, func(b bench) {
 		r, stop := b.start()
-		p.before = func(regcred.Credential) { panic("password is hunter2") }
+		p.set(func(p *issuer) { p.before = func(regcred.Credential) { panic("password is hunter2") } })
 		b.create("a")
 		s := b.status(r, "a")
 		if s.Failures != 1 || s.Problem != "internal error" {
 			b.Errorf("status is %+v", s)
 		}
-		p.before = nil
+		p.set(func(p *issuer) { p.before = nil })
 		time.Sleep(time.Second)
 		b.login("a")
 		if err := stop(); err != nil {
@@ -145,12 +145,13 @@ func TestHangingNearTheEnd(t *testing.T) {
 		b.create("a")
 		l := b.login("a")
 		due := refresh.Due(l, "a")
-		p.fault = func(now time.Time) error {
+		hang := func(now time.Time) error {
 			if now.Before(due.Add(-time.Second)) || now.After(due.Add(23*time.Second)) {
 				return nil
 			}
 			return errHang
 		}
+		p.set(func(p *issuer) { p.fault = hang })
 		for range 5 * 60 {
 			time.Sleep(time.Second)
 			if b.login("a").Expired(time.Now()) {
@@ -227,6 +228,7 @@ func TestNoLocation(t *testing.T) {
 // faulty is a store whose calls fail while a fault is set.
 type faulty struct {
 	regcred.Store
+
 	mu            sync.Mutex
 	fault         map[string]error // by method
 	watches, puts int
@@ -386,7 +388,7 @@ func TestStopWhileMinting(t *testing.T) {
 		_, stop := b.start()
 		stopping := make(chan error)
 		p.before = func(regcred.Credential) {
-			p.before = nil
+			p.set(func(p *issuer) { p.before = nil })
 			go func() { stopping <- stop() }()
 			time.Sleep(time.Second)
 		}

@@ -2,6 +2,7 @@ package refresh_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -31,7 +32,7 @@ type issuer struct {
 	last     map[string]regcred.Login
 }
 
-var errHang = fmt.Errorf("hang")
+var errHang = errors.New("hang")
 
 func (p *issuer) Describe() regcred.ProviderInfo { return regcred.ProviderInfo{Name: "issuer"} }
 
@@ -39,27 +40,37 @@ func (p *issuer) Check(regcred.Credential) error { return nil }
 
 func (p *issuer) Mint(ctx context.Context, c regcred.Credential) (regcred.Login, error) {
 	defer p.enter(c.GUID)()
-	if p.before != nil {
-		p.before(c)
+	p.mu.Lock()
+	before, slow, fault := p.before, p.slow, p.fault
+	p.mu.Unlock()
+	if before != nil {
+		before(c)
 	}
-	if p.slow > 0 {
+	if slow > 0 {
 		select {
-		case <-time.After(p.slow):
+		case <-time.After(slow):
 		case <-ctx.Done():
 			return regcred.Login{}, ctx.Err()
 		}
 	}
-	if p.fault != nil {
-		switch err := p.fault(time.Now()); err {
-		case nil:
-		case errHang:
+	if fault != nil {
+		err := fault(time.Now())
+		if errors.Is(err, errHang) {
 			<-ctx.Done()
-			return regcred.Login{}, ctx.Err()
-		default:
+			err = ctx.Err()
+		}
+		if err != nil {
 			return regcred.Login{}, err
 		}
 	}
 	return p.issue(c.GUID), nil
+}
+
+// set changes options while mints may be under way.
+func (p *issuer) set(change func(p *issuer)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(p)
 }
 
 // enter counts a mint; what it returns ends it.

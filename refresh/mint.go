@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"runtime"
 	"runtime/debug"
@@ -42,17 +41,16 @@ func (r *Refresher) renew(ctx context.Context, guid string, a *attempt) outcome 
 			mints++
 		}
 		revision, err := r.save(ctx, c, *login)
-		switch regcred.CodeOf(err) {
-		case regcred.Stale:
-			if err := r.whyStale(ctx, c); err != nil {
-				return outcome{err: err, mints: mints}
-			}
-			unsaved = nil
-			continue
-		case regcred.NotFound:
+		if regcred.CodeOf(err) == regcred.NotFound {
 			return outcome{err: err, mints: mints, gone: true}
 		}
-		return outcome{login: login, mints: mints, revision: revision, err: err}
+		if regcred.CodeOf(err) != regcred.Stale {
+			return outcome{login: login, mints: mints, revision: revision, err: err}
+		}
+		if err := r.whyStale(ctx, c); err != nil {
+			return outcome{err: err, mints: mints}
+		}
+		unsaved = nil
 	}
 }
 
@@ -64,7 +62,7 @@ func (r *Refresher) whyStale(ctx context.Context, c regcred.Credential) error {
 		return err
 	}
 	err = regcred.Errorf(regcred.Stale, "another regcred process took over the minting of logins for this store: this one stops; run only one on a store")
-	r.stop(&lostFence{err})
+	r.stop(&lostFenceError{err})
 	return err
 }
 
@@ -109,7 +107,7 @@ func (r *Refresher) call(ctx context.Context, p regcred.Provider, c regcred.Cred
 		if fault, ok := v.(runtime.Error); ok {
 			what = fault.Error()
 		}
-		r.log.Error("a provider panicked", "credential", c, "panic", what, slog.String("stack", string(debug.Stack())))
+		r.log.Error("a provider panicked", "credential", c, "panic", what, "stack", string(debug.Stack()))
 		err = fmt.Errorf("provider %s panicked with %s", c.Provider, what)
 	}()
 	return p.Mint(ctx, c)

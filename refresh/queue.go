@@ -76,7 +76,7 @@ func (l *lane) untilDue(now time.Time) time.Duration {
 }
 
 // queue is a heap (container/heap) of entries, the one due first at the front.
-type queue []*entry
+type queue []*entry //nolint:recvcheck // the receivers are as container/heap asks
 
 func (q queue) Len() int           { return len(q) }
 func (q queue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
@@ -88,7 +88,7 @@ func (q queue) Swap(i, j int) {
 
 // Push is for container/heap.
 func (q *queue) Push(x any) {
-	e := x.(*entry)
+	e := x.(*entry) //nolint:forcetypeassert // nothing else is pushed
 	e.index, e.queued = len(*q), true
 	*q = append(*q, e)
 }

@@ -24,6 +24,7 @@ const host = "registry.example.com"
 // bench is a store and a Refresher on it, in a synctest bubble.
 type bench struct {
 	*testing.T
+
 	store  regcred.Store
 	issuer *issuer
 	log    *bytes.Buffer
@@ -31,6 +32,7 @@ type bench struct {
 
 // bubble runs a test on simulated time.
 func bubble(t *testing.T, p *issuer, test func(b bench)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		test(bench{T: t, store: memory.New(), issuer: p, log: new(bytes.Buffer)})
 		p.check(t)
