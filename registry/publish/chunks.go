@@ -23,21 +23,24 @@ const (
 
 // chunks uploads content whose size and digest are not known beforehand. Content
 // of less than a chunk is kept back until both are, so that it takes one request
-// and none at all where the repository has it.
+// and none at all where the repository has it. One chunk is sent while the next
+// one fills.
 type chunks struct {
 	ctx    context.Context
 	w      *worker
-	buf    []byte
+	buf    []byte // fills
+	other  []byte // is being sent, or waits for its turn
 	hash   hash.Hash
 	size   int64
 	upload ociregistry.BlobWriter // nil until the first chunk is full
+	sent   chan error             // the outcome of the chunk that is being sent, nil for none
 }
 
 func (c *chunks) reset(ctx context.Context, w *worker) {
 	if c.buf == nil {
-		c.buf = make([]byte, 0, chunkSize)
+		c.buf, c.other = make([]byte, 0, chunkSize), make([]byte, 0, chunkSize)
 	}
-	*c = chunks{ctx: ctx, w: w, buf: c.buf[:0], hash: sha256.New()}
+	*c = chunks{ctx: ctx, w: w, buf: c.buf[:0], other: c.other[:0], hash: sha256.New()}
 }
 
 // Write takes content and sends each full chunk.
@@ -57,25 +60,50 @@ func (c *chunks) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// flush starts to send what there is, after what is still being sent.
 func (c *chunks) flush() error {
-	if err := context.Cause(c.ctx); err != nil {
+	if err := c.wait(); err != nil {
 		return err
 	}
-	if c.upload == nil {
-		// The client's own buffer is left at its small default: chunks larger
-		// than that go out straight from ours.
-		u, err := c.w.dst.PushBlobChunked(c.ctx, c.w.repo, 0)
-		if err != nil {
-			return err
-		}
-		c.upload = u
-		if n := u.ChunkSize(); n > maxChunkSize {
-			return regcred.Errorf(regcred.Invalid, "the registry asks for chunks of at least %d bytes; at most %d are supported", n, maxChunkSize)
-		}
+	if err := c.start(); err != nil {
+		return err
 	}
-	_, err := c.upload.Write(c.buf)
-	c.buf = c.buf[:0]
+	c.buf, c.other = c.other[:0], c.buf
+	upload, chunk, sent := c.upload, c.other, make(chan error, 1)
+	c.sent = sent
+	go func() {
+		_, err := upload.Write(chunk)
+		sent <- err
+	}()
+	return nil
+}
+
+// wait returns the outcome of the chunk that is being sent.
+func (c *chunks) wait() error {
+	if c.sent == nil {
+		return context.Cause(c.ctx)
+	}
+	err := <-c.sent
+	c.sent = nil
 	return err
+}
+
+// start starts the upload where it has not been.
+func (c *chunks) start() error {
+	if c.upload != nil {
+		return nil
+	}
+	// The client's own buffer is left at its small default: chunks larger than
+	// that go out straight from ours.
+	u, err := c.w.dst.PushBlobChunked(c.ctx, c.w.repo, 0)
+	if err != nil {
+		return err
+	}
+	c.upload = u
+	if n := u.ChunkSize(); n > maxChunkSize {
+		return regcred.Errorf(regcred.Invalid, "the registry asks for chunks of at least %d bytes; at most %d are supported", n, maxChunkSize)
+	}
+	return nil
 }
 
 // commit ends the upload and describes the content. present says that the
@@ -86,23 +114,26 @@ func (c *chunks) commit() (desc ocispec.Descriptor, present bool, err error) {
 		if present, err := c.w.has(c.ctx, desc.Digest); present || err != nil {
 			return desc, present, err
 		}
-		_, err := c.w.dst.PushBlob(c.ctx, c.w.repo, desc, bytes.NewReader(c.buf))
-		return desc, false, err
+		return desc, false, c.w.push(c.ctx, desc, bytes.NewReader(c.buf))
 	}
 	if len(c.buf) > 0 {
 		if err := c.flush(); err != nil {
 			return desc, false, err
 		}
 	}
+	if err := c.wait(); err != nil {
+		return desc, false, err
+	}
 	_, err = c.upload.Commit(desc.Digest)
 	return desc, false, err
 }
 
-// abandon ends an upload that failed. Its buffer is left alone, since an HTTP
-// client may still be reading it.
+// abandon ends an upload that failed. Its buffers are left alone, since an HTTP
+// client may still be reading one.
 func (c *chunks) abandon() {
+	_ = c.wait() // the failure is known already
 	if c.upload != nil {
 		_ = c.upload.Cancel() // the registry forgets abandoned uploads anyway
 	}
-	c.buf = nil
+	c.buf, c.other = nil, nil
 }

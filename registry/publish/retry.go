@@ -91,8 +91,8 @@ func describe(what string, err error) error {
 	if se, ok := errors.AsType[*sourceError](err); ok {
 		return se.error
 	}
-	if regcred.CodeOf(err) != regcred.Internal {
-		return fmt.Errorf("sending %s: %w", what, err)
+	if e, ok := errors.AsType[*regcred.Error](err); ok { // without the client's words around it
+		return fmt.Errorf("sending %s: %w", what, e)
 	}
 	status := statusOf(err)
 	is := func(known error, s int) bool { return errors.Is(err, known) || status == s }

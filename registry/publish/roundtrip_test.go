@@ -28,6 +28,9 @@ import (
 	"regcred.dev/registry/publish"
 )
 
+// secret is a token that no server here looks at.
+var secret = regcred.NewSecret("token")
+
 // server starts a registry in memory and returns its URL.
 func server(t *testing.T) string {
 	t.Helper()
@@ -144,8 +147,12 @@ func TestRoundTrip(t *testing.T) {
 		tar := archivetest.Tar(files...)
 		forms := map[string]func(t *testing.T) *archive.Archive{
 			"file": func(t *testing.T) *archive.Archive { return open(t, write(t, tar), archive.Options{}) },
-			"gzip": func(t *testing.T) *archive.Archive { return open(t, write(t, archivetest.Gzip(tar)), archive.Options{}) },
-			"zstd": func(t *testing.T) *archive.Archive { return open(t, write(t, archivetest.Zstd(tar)), archive.Options{}) },
+			"gzip": func(t *testing.T) *archive.Archive {
+				return open(t, write(t, archivetest.Gzip(tar)), archive.Options{})
+			},
+			"zstd": func(t *testing.T) *archive.Archive {
+				return open(t, write(t, archivetest.Zstd(tar)), archive.Options{})
+			},
 			"stdin": func(t *testing.T) *archive.Archive {
 				return open(t, archive.Stdin, archive.Options{Stdin: bytes.NewReader(tar)})
 			},

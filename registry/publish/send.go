@@ -95,8 +95,7 @@ func (w *worker) sendAsIs(ctx context.Context, b archive.Blob, read *progressRea
 		return desc, false, err
 	}
 	defer src.Close()
-	_, err = w.dst.PushBlob(ctx, w.repo, ociregistry.Descriptor{Digest: desc.Digest, Size: desc.Size}, src)
-	return desc, false, src.cause(err)
+	return desc, false, src.cause(w.push(ctx, desc, src))
 }
 
 // sendPacked compresses a layer and sends it.
@@ -138,6 +137,15 @@ func (w *worker) gzip(out io.Writer) (*gzip.Writer, error) {
 	var err error
 	w.gz, err = gzip.NewWriterLevel(out, level)
 	return w.gz, err
+}
+
+// push sends a content whose digest and size are known. To a registry all
+// contents are of one type; some stores want to hear it.
+func (p *publisher) push(ctx context.Context, desc ocispec.Descriptor, r io.Reader) error {
+	_, err := p.dst.PushBlob(ctx, p.repo, ociregistry.Descriptor{
+		MediaType: "application/octet-stream", Digest: desc.Digest, Size: desc.Size,
+	}, r)
+	return err
 }
 
 // has reports whether the repository has a content.
