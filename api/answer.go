@@ -1,0 +1,111 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"regcred.dev"
+	"regcred.dev/client"
+)
+
+// An answer is what an operation returns: a status and a body that is encoded as
+// JSON; raw is a body that is JSON already.
+type answer struct {
+	status int
+	body   any
+	raw    []byte
+}
+
+func (h *handler) write(w http.ResponseWriter, r *http.Request, a answer) {
+	data := a.raw
+	if a.body != nil {
+		var err error
+		if data, err = json.Marshal(a.body); err != nil {
+			h.fail(w, r, err)
+			return
+		}
+		data = append(data, '\n')
+	}
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	if len(data) > 0 {
+		header.Set("Content-Type", "application/json")
+	}
+	w.WriteHeader(a.status)
+	_, _ = w.Write(data)
+}
+
+// errorKinds are the statuses, codes and titles of Cloud Foundry's API v3, and of
+// regcred's own (from 390000) where that has none.
+var errorKinds = map[regcred.Code]struct {
+	status, code int
+	title        string
+}{
+	regcred.Invalid:         {http.StatusUnprocessableEntity, 10008, "CF-UnprocessableEntity"},
+	regcred.Exists:          {http.StatusUnprocessableEntity, 10008, "CF-UnprocessableEntity"},
+	regcred.Unauthenticated: {http.StatusUnauthorized, 10002, "CF-NotAuthenticated"},
+	regcred.Denied:          {http.StatusForbidden, 10003, "CF-NotAuthorized"},
+	regcred.NotFound:        {http.StatusNotFound, 10010, "CF-ResourceNotFound"},
+	regcred.ReadOnly:        {http.StatusConflict, 390001, "Regcred-ReadOnly"},
+	regcred.Stale:           {http.StatusConflict, 390002, "Regcred-Stale"},
+	regcred.Held:            {http.StatusConflict, 390003, "Regcred-Held"},
+	regcred.TooLarge:        {http.StatusRequestEntityTooLarge, 390004, "Regcred-TooLarge"},
+	regcred.Unavailable:     {http.StatusServiceUnavailable, 390005, "Regcred-Unavailable"},
+	regcred.Corrupt:         {http.StatusInternalServerError, 390006, "Regcred-Corrupt"},
+	regcred.Internal:        {http.StatusInternalServerError, 10001, "UnknownError"},
+}
+
+// requestError is a request that could not be understood at all.
+type requestError struct {
+	code   int
+	title  string
+	detail string
+}
+
+func (e *requestError) Error() string { return e.detail }
+
+func badBody(detail string) error {
+	return &requestError{1001, "CF-MessageParseError", "Request invalid due to parse error: " + detail}
+}
+
+func badQuery(detail string) error {
+	return &requestError{10005, "CF-BadQueryParameter", "The query parameter is invalid: " + detail}
+}
+
+// fail answers with an error. Those of regcred itself are logged, and read
+// "internal error" outside.
+func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+	kind := errorKinds[regcred.CodeOf(err)]
+	item := client.ErrorItem{Code: kind.code, Title: kind.title, Detail: regcred.MessageOf(err)}
+	status := kind.status
+	if bad, ok := err.(*requestError); ok {
+		status = http.StatusBadRequest
+		item = client.ErrorItem{Code: bad.code, Title: bad.title, Detail: bad.detail}
+	}
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="regcred"`)
+	}
+	if status >= http.StatusInternalServerError {
+		h.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	}
+	h.write(w, r, answer{status: status, body: client.ErrorBody{Errors: []client.ErrorItem{item}}})
+}
+
+// decode reads a JSON body into v. Fields that v does not have are an error in
+// Cloud Foundry's words.
+func decode(r call, v any) error {
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	err := dec.Decode(v)
+	if err == nil && dec.More() {
+		return badBody("there is more than one JSON value")
+	}
+	if err == nil {
+		return nil
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		return regcred.Errorf(regcred.Invalid, "Unknown field(s): '%s'", strings.Trim(name, `"`))
+	}
+	return badBody(jsonProblem(err))
+}

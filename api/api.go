@@ -1,0 +1,160 @@
+// Package api serves regcred over HTTP: requests in, service calls, answers out.
+//
+// /v3/registry_credentials follows Cloud Foundry's API v3, with its pagination and
+// error envelope; regcred's own resources stand under /regcred/v1/ and use the
+// same envelope. The registry, /healthz, /readyz and /metrics are mounted beside
+// them.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"regcred.dev"
+	"regcred.dev/service"
+)
+
+// maxBody bounds a request's body, in bytes.
+const maxBody = 1 << 20
+
+// Options are what a handler works with; all but Log are required.
+type Options struct {
+	Service *service.Service
+	// Authenticate returns the caller that an API token stands for.
+	Authenticate func(ctx context.Context, now time.Time, token string) (regcred.Caller, error)
+	// Mounts are served beside the API, by the patterns of http.ServeMux: the
+	// registry, /metrics. They authenticate for themselves.
+	Mounts map[string]http.Handler
+	// Ready says why the server is not ready to serve, nil where it is.
+	Ready func() error
+	// PublicURL is how clients reach the server: links in answers begin with it.
+	PublicURL *url.URL
+	// Log is where refusals and faults are said; nil discards them.
+	Log *slog.Logger
+}
+
+type handler struct {
+	Options
+	mux *http.ServeMux
+}
+
+// New returns the handler of the whole HTTP surface.
+func New(o Options) http.Handler {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	h := &handler{Options: o, mux: http.NewServeMux()}
+	for pattern, op := range h.operations() {
+		h.route(pattern, op)
+	}
+	for pattern, mounted := range o.Mounts {
+		h.mux.Handle(pattern, mounted)
+	}
+	h.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	h.mux.HandleFunc("GET /readyz", h.ready)
+	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		h.fail(w, r, regcred.Errorf(regcred.NotFound, "there is nothing at %s", r.URL.Path))
+	})
+	return h.mux
+}
+
+// An operation answers one authenticated request.
+type operation func(call) (answer, error)
+
+// operations are the API, by the patterns of http.ServeMux.
+func (h *handler) operations() map[string]operation {
+	return map[string]operation{
+		"GET /v3/registry_credentials":           h.listCredentials,
+		"POST /v3/registry_credentials":          h.createCredential,
+		"GET /v3/registry_credentials/{guid}":    h.getCredential,
+		"PATCH /v3/registry_credentials/{guid}":  h.updateCredential,
+		"DELETE /v3/registry_credentials/{guid}": h.deleteCredential,
+
+		"POST /regcred/v1/app_registry_credentials":                    h.createAppCredential,
+		"POST /regcred/v1/registry_credentials/{guid}/actions/refresh": h.refreshCredential,
+
+		"GET /regcred/v1/resolve":                  h.resolve,
+		"GET /regcred/v1/docker_config":            h.dockerConfig,
+		"GET /regcred/v1/status":                   h.status,
+		"POST /regcred/v1/targets/actions/confirm": h.confirmTarget,
+
+		"GET /regcred/v1/tokens":         h.listTokens,
+		"POST /regcred/v1/tokens":        h.createToken,
+		"DELETE /regcred/v1/tokens/{id}": h.deleteToken,
+	}
+}
+
+// Routes returns the patterns of all operations, sorted. Tests hold a case for
+// each.
+func Routes() []string {
+	return slices.Sorted(maps.Keys(new(handler).operations()))
+}
+
+func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
+	if err := h.Ready(); err != nil {
+		http.Error(w, regcred.MessageOf(err), http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = w.Write([]byte("ok\n"))
+}
+
+// A call is one authenticated request.
+type call struct {
+	*http.Request
+	caller regcred.Caller
+}
+
+// route serves an operation: it authenticates, bounds the body, and writes what
+// the operation returns, or its error.
+func (h *handler) route(pattern string, op operation) {
+	h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		caller, err := h.caller(r)
+		if err != nil {
+			h.fail(w, r, err)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		a, err := op(call{Request: r, caller: caller})
+		if err != nil {
+			h.fail(w, r, err)
+			return
+		}
+		h.write(w, r, a)
+	})
+}
+
+type localKey struct{}
+
+// LocalContext marks the connections of a listener that only the server's owner
+// can reach, such as its Unix socket: their caller is regcred.Local.
+func LocalContext(ctx context.Context) context.Context {
+	return context.WithValue(ctx, localKey{}, true)
+}
+
+// caller returns who sent a request.
+func (h *handler) caller(r *http.Request) (regcred.Caller, error) {
+	if r.Context().Value(localKey{}) != nil {
+		return regcred.Local, nil
+	}
+	header := r.Header.Get("Authorization")
+	if header == "" {
+		return regcred.Caller{}, regcred.Errorf(regcred.Unauthenticated, "authentication is required: send an API token as bearer token")
+	}
+	scheme, token, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "bearer") {
+		return regcred.Caller{}, regcred.Errorf(regcred.Unauthenticated, "authentication is by bearer token")
+	}
+	caller, err := h.Authenticate(r.Context(), time.Now(), strings.TrimSpace(token))
+	if err != nil {
+		return regcred.Caller{}, err
+	}
+	caller.From, _, _ = net.SplitHostPort(r.RemoteAddr)
+	return caller, nil
+}

@@ -1,0 +1,164 @@
+package api
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+
+	"regcred.dev"
+	"regcred.dev/client"
+	"regcred.dev/deliver"
+	"regcred.dev/keyring"
+	"regcred.dev/service"
+)
+
+// scopeOf reads a scope from a query.
+func scopeOf(q url.Values) regcred.Scope {
+	return regcred.Scope{Org: q.Get("organization"), Space: q.Get("space"), App: q.Get("app")}
+}
+
+func (h *handler) resolve(r call) (answer, error) {
+	q := r.URL.Query()
+	ex, err := h.Service.Resolve(r.Context(), r.caller, q.Get("image"), scopeOf(q))
+	if err != nil {
+		return answer{}, err
+	}
+	out := client.Resolution{Image: ex.Image.String(), Why: ex.Why}
+	for _, l := range ex.Image.Candidates() {
+		out.Candidates = append(out.Candidates, l.String())
+	}
+	if e := ex.Match.Entry; e != nil {
+		out.Match = &client.Match{GUID: e.GUID, Location: e.Location.String(), Scope: e.Scope.String()}
+		if e.Login != nil {
+			out.Match.Username = e.Login.Username
+		}
+		if _, err := ex.Match.Login(time.Now(), ex.Image); err != nil {
+			out.Problem = regcred.MessageOf(err)
+		}
+	}
+	return answer{status: http.StatusOK, body: out}, nil
+}
+
+func (h *handler) dockerConfig(r call) (answer, error) {
+	q := r.URL.Query()
+	name := q.Get("for")
+	if name == "" {
+		name = string(keyring.Docker)
+	}
+	dialect, err := keyring.ParseDialect(name)
+	if err != nil {
+		return answer{}, badQuery(err.Error())
+	}
+	rendering, err := h.Service.DockerConfig(r.Context(), r.caller, scopeOf(q), dialect, keyring.RenderOptions{Broaden: q.Get("broaden") == "true"})
+	if err != nil {
+		return answer{}, err
+	}
+	data, err := rendering.DockerConfig()
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusOK, raw: data}, nil
+}
+
+func (h *handler) status(r call) (answer, error) {
+	st, err := h.Service.Status(r.Context(), r.caller)
+	if err != nil {
+		return answer{}, err
+	}
+	out := client.Status{
+		Version: st.Version, URL: h.PublicURL.String(), StoreID: st.StoreID, Revision: st.Revision, Current: st.Current,
+		Credentials: st.Credentials, NextRenewal: optional(st.NextRenewal),
+		Problems: []client.LoginProblem{}, Targets: []client.Target{},
+	}
+	for _, p := range st.Problems {
+		out.Problems = append(out.Problems, problem(p))
+	}
+	for _, t := range st.Targets {
+		out.Targets = append(out.Targets, target(t))
+	}
+	return answer{status: http.StatusOK, body: out}, nil
+}
+
+func problem(p service.LoginProblem) client.LoginProblem {
+	return client.LoginProblem{
+		GUID: p.GUID, Location: p.Location.String(), Scope: p.Scope.String(), Provider: p.Provider,
+		Error: p.Error, Failures: p.Failures, ExpiresAt: optional(p.ExpiresAt),
+	}
+}
+
+func target(t deliver.Status) client.Target {
+	out := client.Target{
+		Name: t.Name, Kind: t.Kind, Scope: t.Scope, Revision: t.Revision, SyncedAt: optional(t.SyncedAt),
+		Delivered: t.Delivered, EarliestExpiry: optional(t.EarliestExpiry), Omitted: []client.Omission{},
+		Warnings: append([]string{}, t.Warnings...), Held: t.Alarm(), Error: t.Error,
+	}
+	if t.WatchError != "" {
+		out.Warnings = append(out.Warnings, "changes by others are noticed late: "+t.WatchError)
+	}
+	for _, o := range t.Omitted {
+		out.Omitted = append(out.Omitted, client.Omission{
+			GUID: o.GUID, Location: o.Location.String(), Scope: o.Scope.String(), Reason: o.Reason,
+		})
+	}
+	return out
+}
+
+func (h *handler) confirmTarget(r call) (answer, error) {
+	if err := h.Service.ConfirmTarget(r.Context(), r.caller, r.URL.Query().Get("name")); err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusNoContent}, nil
+}
+
+func (h *handler) listTokens(r call) (answer, error) {
+	q := r.URL.Query()
+	page, perPage, err := paging(q)
+	if err != nil {
+		return answer{}, err
+	}
+	tokens, err := h.Service.ListTokens(r.Context(), r.caller)
+	if err != nil {
+		return answer{}, err
+	}
+	list := []client.Token{}
+	for _, t := range tokens {
+		list = append(list, tokenResource(t))
+	}
+	return answer{status: http.StatusOK, body: paged(h, r.URL, list, page, perPage)}, nil
+}
+
+func (h *handler) createToken(r call) (answer, error) {
+	var in client.TokenRequest
+	if err := decode(r, &in); err != nil {
+		return answer{}, err
+	}
+	var expires time.Time
+	if in.Lifetime != "" {
+		d, err := time.ParseDuration(in.Lifetime)
+		if err != nil || d <= 0 {
+			return answer{}, regcred.Errorf(regcred.Invalid, "lifetime: write a duration such as 720h")
+		}
+		expires = time.Now().Add(d)
+	}
+	t, secret, err := h.Service.CreateToken(r.Context(), r.caller, in.Name, regcred.Role(in.Role), in.Relationships.Scope(), expires)
+	if err != nil {
+		return answer{}, err
+	}
+	out := tokenResource(t)
+	out.Secret = secret.Reveal()
+	return answer{status: http.StatusCreated, body: out}, nil
+}
+
+func (h *handler) deleteToken(r call) (answer, error) {
+	if err := h.Service.DeleteToken(r.Context(), r.caller, r.PathValue("id")); err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusNoContent}, nil
+}
+
+func tokenResource(t regcred.APIToken) client.Token {
+	return client.Token{
+		ID: t.ID, Name: t.Name, Role: string(t.Role), Scope: t.Scope.String(),
+		CreatedAt: seconds(t.CreatedAt), ExpiresAt: optional(t.ExpiresAt),
+	}
+}

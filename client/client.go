@@ -1,0 +1,267 @@
+// Package client is the Go client of regcred's HTTP API, and holds the types of
+// its JSON.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"regcred.dev"
+)
+
+// maxAnswer bounds an answer, in bytes.
+const maxAnswer = 64 << 20
+
+// Client talks to one server.
+type Client struct {
+	base  *url.URL
+	token regcred.Secret
+	http  *http.Client
+}
+
+// New returns a client of the server at an http or https URL, which authenticates
+// by an API token. The token is sent to that server alone: redirects are not
+// followed.
+func New(server string, token regcred.Secret) (*Client, error) {
+	base, err := url.Parse(server)
+	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || base.User != nil {
+		return nil, regcred.Errorf(regcred.Invalid, "server %q: write http://HOST[:PORT] or https://HOST[:PORT]", redactURL(server))
+	}
+	return &Client{base: base, token: token, http: &http.Client{CheckRedirect: noRedirects}}, nil
+}
+
+// NewLocal returns a client of the server whose socket is at path. Who can open
+// the socket is its admin.
+func NewLocal(path string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}
+	return &Client{
+		base: &url.URL{Scheme: "http", Host: "local"},
+		http: &http.Client{CheckRedirect: noRedirects, Transport: &http.Transport{DialContext: dial}},
+	}
+}
+
+func noRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// redactURL leaves a password out of a URL that is shown in an error.
+func redactURL(s string) string {
+	if u, err := url.Parse(s); err == nil {
+		return u.Redacted()
+	}
+	return "(malformed)"
+}
+
+// call sends a request with an optional JSON body and decodes the JSON answer.
+func call[T any](ctx context.Context, c *Client, method, path string, query url.Values, in any) (T, error) {
+	var out T
+	data, err := c.do(ctx, method, path, query, in)
+	if err == nil && json.Unmarshal(data, &out) != nil {
+		err = regcred.Errorf(regcred.Unavailable, "the answer of %s %s is not regcred's: is this its address?", method, path)
+	}
+	return out, err
+}
+
+// do sends a request with an optional JSON body and returns the body of the
+// answer.
+func (c *Client) do(ctx context.Context, method, path string, query url.Values, in any) ([]byte, error) {
+	var body io.Reader
+	if in != nil {
+		data, err := json.Marshal(in)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(data)
+	}
+	u := c.base.JoinPath(path)
+	u.RawQuery = query.Encode()
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if !c.token.IsZero() {
+		req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, regcred.Errorf(regcred.Unavailable, "cannot reach the server: %w", unwrapURL(err))
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, regcred.Errorf(regcred.Unavailable, "the server's answer broke off: %w", err)
+	}
+	if resp.StatusCode >= 300 {
+		return nil, answerError(resp, data)
+	}
+	return data, nil
+}
+
+// unwrapURL leaves method and URL out of an http.Client's error.
+func unwrapURL(err error) error {
+	if urlErr, ok := errors.AsType[*url.Error](err); ok {
+		return urlErr.Err
+	}
+	return err
+}
+
+// codes maps the statuses of the API back to the codes that they came from.
+var codes = map[int]regcred.Code{
+	http.StatusBadRequest:            regcred.Invalid,
+	http.StatusUnprocessableEntity:   regcred.Invalid,
+	http.StatusUnauthorized:          regcred.Unauthenticated,
+	http.StatusForbidden:             regcred.Denied,
+	http.StatusNotFound:              regcred.NotFound,
+	http.StatusConflict:              regcred.ReadOnly,
+	http.StatusRequestEntityTooLarge: regcred.TooLarge,
+	http.StatusServiceUnavailable:    regcred.Unavailable,
+}
+
+func answerError(resp *http.Response, data []byte) error {
+	code, ok := codes[resp.StatusCode]
+	if !ok {
+		code = regcred.Unavailable
+	}
+	var body ErrorBody
+	if json.Unmarshal(data, &body) != nil || len(body.Errors) == 0 {
+		return regcred.Errorf(code, "the server answered %s", resp.Status)
+	}
+	details := make([]string, len(body.Errors))
+	for i, e := range body.Errors {
+		details[i] = e.Detail
+	}
+	return regcred.Errorf(code, "%s", strings.Join(details, "; "))
+}
+
+// scopeQuery names a scope in a query.
+func scopeQuery(s regcred.Scope) url.Values {
+	q := url.Values{}
+	for key, id := range map[string]string{"organization": s.Org, "space": s.Space, "app": s.App} {
+		if id != "" {
+			q.Set(key, id)
+		}
+	}
+	return q
+}
+
+// RelationshipsOf names a scope in a body.
+func RelationshipsOf(s regcred.Scope) Relationships {
+	return Relationships{Organization: Related(s.Org), Space: Related(s.Space), App: Related(s.App)}
+}
+
+// Scope returns the scope that relationships name.
+func (r Relationships) Scope() regcred.Scope {
+	return regcred.Scope{Org: r.Organization.ID(), Space: r.Space.ID(), App: r.App.ID()}
+}
+
+// CreateCredential stores a credential. The errors of all methods carry the code
+// that the server's answer stands for.
+func (c *Client) CreateCredential(ctx context.Context, in CreateRequest) (Credential, error) {
+	path := "/v3/registry_credentials"
+	if in.Relationships.App != nil {
+		path = "/regcred/v1/app_registry_credentials"
+	}
+	return call[Credential](ctx, c, http.MethodPost, path, nil, in)
+}
+
+// Credential returns one credential.
+func (c *Client) Credential(ctx context.Context, guid string) (Credential, error) {
+	return call[Credential](ctx, c, http.MethodGet, credentialPath(guid), nil, nil)
+}
+
+// Credentials returns all credentials that the filter selects, from every page.
+func (c *Client) Credentials(ctx context.Context, filter url.Values) ([]Credential, error) {
+	var all []Credential
+	for page := 1; ; page++ {
+		q := url.Values{"per_page": {"5000"}, "page": {fmt.Sprint(page)}}
+		for key, values := range filter {
+			q[key] = values
+		}
+		out, err := call[Page[Credential]](ctx, c, http.MethodGet, "/v3/registry_credentials", q, nil)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, out.Resources...)
+		if out.Pagination.Next == nil {
+			return all, nil
+		}
+	}
+}
+
+// UpdateCredential changes a credential.
+func (c *Client) UpdateCredential(ctx context.Context, guid string, in UpdateRequest) (Credential, error) {
+	return call[Credential](ctx, c, http.MethodPatch, credentialPath(guid), nil, in)
+}
+
+// DeleteCredential removes a credential and its login.
+func (c *Client) DeleteCredential(ctx context.Context, guid string) error {
+	_, err := c.do(ctx, http.MethodDelete, credentialPath(guid), nil, nil)
+	return err
+}
+
+// RefreshCredential mints a new login now.
+func (c *Client) RefreshCredential(ctx context.Context, guid string) (Credential, error) {
+	path := "/regcred/v1/registry_credentials/" + url.PathEscape(guid) + "/actions/refresh"
+	return call[Credential](ctx, c, http.MethodPost, path, nil, nil)
+}
+
+func credentialPath(guid string) string { return "/v3/registry_credentials/" + url.PathEscape(guid) }
+
+// Resolve says which credential an image resolves to at a scope.
+func (c *Client) Resolve(ctx context.Context, image string, s regcred.Scope) (Resolution, error) {
+	q := scopeQuery(s)
+	q.Set("image", image)
+	return call[Resolution](ctx, c, http.MethodGet, "/regcred/v1/resolve", q, nil)
+}
+
+// DockerConfig returns a scope's keyring as a docker config file. It holds logins
+// in clear.
+func (c *Client) DockerConfig(ctx context.Context, s regcred.Scope, dialect string, broaden bool) (regcred.Secret, error) {
+	q := scopeQuery(s)
+	q.Set("for", dialect)
+	if broaden {
+		q.Set("broaden", "true")
+	}
+	out, err := c.do(ctx, http.MethodGet, "/regcred/v1/docker_config", q, nil)
+	return regcred.NewSecret(string(out)), err
+}
+
+// Status returns the server's state.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return call[Status](ctx, c, http.MethodGet, "/regcred/v1/status", nil, nil)
+}
+
+// ConfirmTarget lets a target carry out the removals that it holds back.
+func (c *Client) ConfirmTarget(ctx context.Context, name string) error {
+	q := url.Values{"name": {name}}
+	_, err := c.do(ctx, http.MethodPost, "/regcred/v1/targets/actions/confirm", q, nil)
+	return err
+}
+
+// CreateToken makes an API token.
+func (c *Client) CreateToken(ctx context.Context, in TokenRequest) (Token, error) {
+	return call[Token](ctx, c, http.MethodPost, "/regcred/v1/tokens", nil, in)
+}
+
+// Tokens returns all API tokens.
+func (c *Client) Tokens(ctx context.Context) ([]Token, error) {
+	page, err := call[Page[Token]](ctx, c, http.MethodGet, "/regcred/v1/tokens", nil, nil)
+	return page.Resources, err
+}
+
+// DeleteToken revokes an API token.
+func (c *Client) DeleteToken(ctx context.Context, id string) error {
+	_, err := c.do(ctx, http.MethodDelete, "/regcred/v1/tokens/"+url.PathEscape(id), nil, nil)
+	return err
+}

@@ -1,0 +1,209 @@
+package client
+
+import "time"
+
+// Credential is the registry credential resource of Cloud Foundry's API
+// (/v3/registry_credentials), with regcred's own fields Provider, Settings,
+// Origin and Login beside it. The password and secret settings are never in it.
+type Credential struct {
+	GUID          string            `json:"guid"`
+	CreatedAt     time.Time         `json:"created_at"`
+	UpdatedAt     time.Time         `json:"updated_at"`
+	Location      string            `json:"location"`
+	Canonical     string            `json:"canonical_location"`
+	Username      string            `json:"username"`
+	Scope         string            `json:"scope"`
+	Relationships Relationships     `json:"relationships"`
+	Metadata      Metadata          `json:"metadata"`
+	Links         map[string]Link   `json:"links"`
+	Provider      string            `json:"provider"`
+	Settings      map[string]string `json:"settings,omitempty"`
+	Origin        string            `json:"origin"`
+	Login         *Login            `json:"login"`
+}
+
+// Login is the state of a credential's login, never the login itself.
+type Login struct {
+	MintedAt  *time.Time `json:"minted_at"`  // null: there is no login
+	ExpiresAt *time.Time `json:"expires_at"` // null: never
+	RenewAt   *time.Time `json:"renew_at"`   // null: not planned
+	Failures  int        `json:"failures"`
+	// Problem is why the last mint failed.
+	Problem string `json:"problem,omitempty"`
+}
+
+// Relationships name a credential's scope: none is the foundation.
+type Relationships struct {
+	Organization *ToOne `json:"organization,omitempty"`
+	Space        *ToOne `json:"space,omitempty"`
+	App          *ToOne `json:"app,omitempty"`
+}
+
+// ToOne is a relationship to one other resource.
+type ToOne struct {
+	Data struct {
+		GUID string `json:"guid"`
+	} `json:"data"`
+}
+
+// Related returns the relationship to guid, nil for "".
+func Related(guid string) *ToOne {
+	if guid == "" {
+		return nil
+	}
+	r := &ToOne{}
+	r.Data.GUID = guid
+	return r
+}
+
+// ID returns the guid that the relationship is to, "" for none.
+func (r *ToOne) ID() string {
+	if r == nil {
+		return ""
+	}
+	return r.Data.GUID
+}
+
+// Metadata are a resource's labels and annotations.
+type Metadata struct {
+	Labels      map[string]string `json:"labels"`
+	Annotations map[string]string `json:"annotations"`
+}
+
+// Link is a reference to another resource.
+type Link struct {
+	Href string `json:"href"`
+}
+
+// CreateRequest is the body of a credential's creation.
+type CreateRequest struct {
+	Location      string            `json:"location,omitempty"`
+	Username      string            `json:"username,omitempty"`
+	Password      string            `json:"password,omitempty"`
+	Provider      string            `json:"provider,omitempty"`
+	Settings      map[string]string `json:"settings,omitempty"`
+	Relationships Relationships     `json:"relationships"`
+	Metadata      *Metadata         `json:"metadata,omitempty"`
+}
+
+// UpdateRequest is the body of a credential's update; what is nil stays.
+type UpdateRequest struct {
+	Username *string           `json:"username,omitempty"`
+	Password *string           `json:"password,omitempty"`
+	Settings map[string]string `json:"settings,omitempty"`
+	Metadata *Metadata         `json:"metadata,omitempty"`
+}
+
+// Page is a list answer with Cloud Foundry's pagination.
+type Page[T any] struct {
+	Pagination Pagination `json:"pagination"`
+	Resources  []T        `json:"resources"`
+}
+
+// Pagination says where in a list a page is.
+type Pagination struct {
+	TotalResults int   `json:"total_results"`
+	TotalPages   int   `json:"total_pages"`
+	First        Link  `json:"first"`
+	Last         Link  `json:"last"`
+	Next         *Link `json:"next"`
+	Previous     *Link `json:"previous"`
+}
+
+// Resolution says which credential an image resolves to, and why.
+type Resolution struct {
+	Image      string   `json:"image"`
+	Candidates []string `json:"candidates"`
+	Match      *Match   `json:"match"`
+	Why        string   `json:"why"`
+	// Problem says why the match cannot be used now, "" where it can.
+	Problem string `json:"problem,omitempty"`
+}
+
+// Match is the credential that an image resolves to.
+type Match struct {
+	GUID     string `json:"guid"`
+	Location string `json:"location"`
+	Scope    string `json:"scope"`
+	Username string `json:"username"`
+}
+
+// Status is the state of a server.
+type Status struct {
+	Version     string         `json:"version"`
+	URL         string         `json:"url"`
+	StoreID     string         `json:"store_id"`
+	Revision    uint64         `json:"revision"`
+	Current     bool           `json:"current"`
+	Credentials int            `json:"credentials"`
+	Problems    []LoginProblem `json:"problems"`
+	NextRenewal *time.Time     `json:"next_renewal"`
+	Targets     []Target       `json:"targets"`
+}
+
+// LoginProblem is a credential without a good login.
+type LoginProblem struct {
+	GUID      string     `json:"guid"`
+	Location  string     `json:"location"`
+	Scope     string     `json:"scope"`
+	Provider  string     `json:"provider"`
+	Error     string     `json:"error"`
+	Failures  int        `json:"failures"`
+	ExpiresAt *time.Time `json:"expires_at"`
+}
+
+// Target is the state of a delivery target.
+type Target struct {
+	Name           string     `json:"name"`
+	Kind           string     `json:"kind"`
+	Scope          string     `json:"scope"`
+	Revision       uint64     `json:"revision"`
+	SyncedAt       *time.Time `json:"synced_at"`
+	Delivered      int        `json:"delivered"`
+	EarliestExpiry *time.Time `json:"earliest_expiry"`
+	Omitted        []Omission `json:"omitted"`
+	Warnings       []string   `json:"warnings"`
+	Held           string     `json:"held,omitempty"`
+	Error          string     `json:"error,omitempty"`
+}
+
+// Omission is a credential that a target does not get, and why.
+type Omission struct {
+	GUID     string `json:"guid"`
+	Location string `json:"location"`
+	Scope    string `json:"scope"`
+	Reason   string `json:"reason"`
+}
+
+// Token is one of regcred's API tokens. Secret is set in the answer to its
+// creation alone.
+type Token struct {
+	ID        string     `json:"id"`
+	Name      string     `json:"name"`
+	Role      string     `json:"role"`
+	Scope     string     `json:"scope"`
+	CreatedAt time.Time  `json:"created_at"`
+	ExpiresAt *time.Time `json:"expires_at"`
+	Secret    string     `json:"secret,omitempty"`
+}
+
+// TokenRequest is the body of a token's creation.
+type TokenRequest struct {
+	Name          string        `json:"name"`
+	Role          string        `json:"role"`
+	Relationships Relationships `json:"relationships"`
+	// Lifetime is a Go duration such as "720h"; "" means that it never expires.
+	Lifetime string `json:"lifetime,omitempty"`
+}
+
+// ErrorBody is the answer to a request that failed, in Cloud Foundry's form.
+type ErrorBody struct {
+	Errors []ErrorItem `json:"errors"`
+}
+
+// ErrorItem is one error of an ErrorBody.
+type ErrorItem struct {
+	Code   int    `json:"code"`
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
+}
