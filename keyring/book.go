@@ -1,0 +1,165 @@
+package keyring
+
+import (
+	"iter"
+
+	"regcred.dev"
+	"regcred.dev/imageref"
+)
+
+// Entry is one credential in a Book, with its newest login. It is immutable.
+type Entry struct {
+	GUID  string
+	Scope regcred.Scope
+	// Location is zero while it is not yet found: the entry then matches nothing.
+	Location imageref.Location
+	Provider string
+	// Version is the credential's, Revision that of its last change.
+	Version, Revision uint64
+	// Login is nil where none was minted yet. It may be expired, and it may be of
+	// an older Version.
+	Login *regcred.Login
+	// Err says that the stored row does not pass its integrity check. Scope and
+	// Location are then those that were last known, if any were.
+	Err error
+}
+
+// Book is an immutable index of all credentials as of one revision of a store.
+// The zero Book is empty, of revision 0.
+type Book struct {
+	storeID  string
+	revision uint64
+	current  bool
+
+	entries trie[string, *Entry] // by guid
+	deleted trie[string, uint64] // by guid: the revision of the deletion
+	shelves trie[regcred.Scope, *shelf]
+}
+
+// shelf has the entries of one scope.
+type shelf struct {
+	placed  trie[imageref.Location, *Entry]
+	pending trie[string, *Entry] // by guid: those whose location is not yet found
+}
+
+// StoreID returns the id of the store that the book is of.
+func (b *Book) StoreID() string { return b.storeID }
+
+// Revision returns the store's revision up to which the book knows all.
+func (b *Book) Revision() uint64 { return b.revision }
+
+// Current reports whether the book, or one that it was made from, had caught up
+// with the store.
+func (b *Book) Current() bool { return b.current }
+
+// Len returns the number of credentials.
+func (b *Book) Len() int { return b.entries.size }
+
+// Get returns the credential with the guid.
+func (b *Book) Get(guid string) (*Entry, bool) { return b.entries.get(guid) }
+
+// Deleted returns the revision at which the store recorded the deletion of a
+// credential, ok false where it recorded none.
+func (b *Book) Deleted(guid string) (revision uint64, ok bool) { return b.deleted.get(guid) }
+
+// Entries yields every credential, in no particular order.
+func (b *Book) Entries() iter.Seq[*Entry] {
+	return func(yield func(*Entry) bool) {
+		for _, e := range b.entries.all() {
+			if !yield(e) {
+				return
+			}
+		}
+	}
+}
+
+// Apply returns the book that follows from b by a batch of changes; b stays as
+// it is. A change that b knows of, or a newer one of the same credential, makes
+// no difference.
+func (b *Book) Apply(batch regcred.Batch) *Book {
+	next, e := *b, new(edit)
+	for _, c := range batch.Changes {
+		next.apply(e, c)
+	}
+	next.revision = max(b.revision, batch.Revision)
+	next.current = b.current || batch.Current
+	return &next
+}
+
+func (b *Book) apply(e *edit, c regcred.Change) {
+	guid := c.Credential.GUID
+	old, known := b.entries.get(guid)
+	if known && old.Revision > c.Revision {
+		return
+	}
+	if deleted, ok := b.deleted.get(guid); ok {
+		if deleted > c.Revision {
+			return
+		}
+		b.deleted = b.deleted.without(e, guid)
+	}
+	if known {
+		b.unshelve(e, old)
+	}
+	if c.Deleted {
+		b.entries = b.entries.without(e, guid)
+		b.deleted = b.deleted.with(e, guid, c.Revision)
+		return
+	}
+	entry := newEntry(c, old)
+	b.entries = b.entries.with(e, guid, entry)
+	if entry.Err == nil || !entry.Location.IsZero() {
+		b.shelve(e, entry)
+	}
+}
+
+// newEntry returns the entry that a change makes of an old one, which may be nil.
+func newEntry(c regcred.Change, old *Entry) *Entry {
+	if c.Err == nil {
+		return &Entry{
+			GUID: c.Credential.GUID, Scope: c.Credential.Scope, Location: c.Credential.Location,
+			Provider: c.Credential.Provider, Version: c.Credential.Version,
+			Revision: c.Revision, Login: c.Login,
+		}
+	}
+	// Only the guid is to be trusted. What was known before keeps its place, so
+	// that a lookup says that it is corrupt, and falls through to nothing else.
+	entry := &Entry{GUID: c.Credential.GUID}
+	if old != nil {
+		*entry = *old
+	}
+	entry.Revision, entry.Login, entry.Err = c.Revision, nil, c.Err
+	return entry
+}
+
+// shelve puts an entry into its scope.
+func (b *Book) shelve(e *edit, entry *Entry) {
+	var next shelf
+	if s, ok := b.shelves.get(entry.Scope); ok {
+		next = *s
+	}
+	if entry.Location.IsZero() {
+		next.pending = next.pending.with(e, entry.GUID, entry)
+	} else {
+		next.placed = next.placed.with(e, entry.Location, entry)
+	}
+	b.shelves = b.shelves.with(e, entry.Scope, &next)
+}
+
+// unshelve takes an entry out of its scope, unless another one has its place.
+func (b *Book) unshelve(e *edit, entry *Entry) {
+	s, ok := b.shelves.get(entry.Scope)
+	if !ok {
+		return
+	}
+	next := *s
+	next.pending = next.pending.without(e, entry.GUID)
+	if holder, ok := s.placed.get(entry.Location); ok && holder == entry {
+		next.placed = next.placed.without(e, entry.Location)
+	}
+	if next.pending.size+next.placed.size == 0 {
+		b.shelves = b.shelves.without(e, entry.Scope)
+		return
+	}
+	b.shelves = b.shelves.with(e, entry.Scope, &next)
+}
