@@ -135,7 +135,7 @@ func testNothingShared(t *testing.T, s regcred.Store) {
 	c := create(t, s, in)
 	l := login(1)
 	putLogin(t, s, c.GUID, l, newFence(t, s))
-	want := get(t, s, c.GUID)
+	want := get(t, s, c.GUID).Clone()
 	watcher := watch(t, s, 0)
 	seen := watcher.next()
 	for _, other := range []regcred.Credential{in, c, get(t, s, c.GUID), seen.Changes[0].Credential} {

@@ -72,9 +72,9 @@ func createKeyFile(path string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name())
+	defer func() { _ = os.Remove(tmp.Name()) }()
 	root := make([]byte, RootSize)
-	rand.Read(root) //nolint:errcheck // it never returns an error
+	rand.Read(root) // never returns an error
 	_, err = tmp.Write(root)
 	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return fmt.Errorf("%s: %w", tmp.Name(), err)

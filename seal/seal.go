@@ -102,7 +102,7 @@ func (ks Keys) Seal(plaintext, associated []byte) []byte {
 	sealed := make([]byte, headerSize, Overhead+len(plaintext))
 	sealed[0] = formatVersion
 	copy(sealed[1:], ks[0].id[:])
-	return ks[0].aead.Seal(sealed, nil, plaintext, additional(sealed, associated))
+	return ks[0].aead.Seal(sealed, nil, plaintext, additional(sealed, associated)) //nolint:gosec // it makes the nonce itself
 }
 
 // Open returns the plaintext. It may be called with any bytes.

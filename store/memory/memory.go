@@ -252,7 +252,7 @@ func (s *Store) Delete(ctx context.Context, guid string) (uint64, error) {
 // Watch implements regcred.Store. It ends with Stale where after is greater than
 // the store's revision.
 func (s *Store) Watch(ctx context.Context, after uint64) iter.Seq2[regcred.Batch, error] {
-	return rules.Watch(ctx, after, &s.changed, s.closed, s.changesAfter)
+	return rules.Source{Read: s.changesAfter, Changed: &s.changed, Closed: s.closed}.Watch(ctx, after)
 }
 
 // changesAfter reads one batch.

@@ -49,7 +49,10 @@ func BenchmarkCreate(b *testing.B) {
 	s := memory.New()
 	defer s.Close()
 	go func() {
-		for range s.Watch(b.Context(), 0) { //nolint:revive // following is all that it does
+		for _, err := range s.Watch(b.Context(), 0) {
+			if err != nil {
+				return
+			}
 		}
 	}()
 	for b.Loop() {

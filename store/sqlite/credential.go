@@ -105,7 +105,8 @@ func (s *Store) List(ctx context.Context, f regcred.Filter) ([]regcred.Credentia
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.readers.QueryContext(ctx, `SELECT `+credentialColumns+` FROM credentials c`+where+` ORDER BY id`, args...)
+	query := `SELECT ` + credentialColumns + ` FROM credentials c` + where + ` ORDER BY id` //nolint:gosec // where has no values in it
+	rows, err := s.readers.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, s.fault(ctx, err)
 	}

@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -35,18 +36,16 @@ func TestMain(m *testing.M) {
 		if err == nil {
 			err = writer(path, seed)
 		}
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		panic(err)
 	}
-	os.Exit(m.Run())
+	m.Run()
 }
 
 // writer opens the store and changes it until it is killed. It says on standard
 // output what it begins and what was acknowledged.
 func writer(path string, seed uint64) error {
 	fmt.Println("open")
-	root := []byte(strings.Repeat("\x01", seal.RootSize))
-	k, err := seal.NewKey(root)
+	k, err := seal.NewKey(bytes.Repeat([]byte{1}, seal.RootSize))
 	if err != nil {
 		return err
 	}
@@ -278,9 +277,10 @@ func killWriter(t *testing.T, path string, seed uint64, lines int, pause time.Du
 		read++
 		return err == nil
 	}
-	for read < lines && count() {
+	for running := true; running && read < lines; {
+		running = count()
 	}
-	time.Sleep(pause)
+	<-time.After(pause)
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

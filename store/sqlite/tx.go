@@ -45,15 +45,17 @@ func (s *Store) write(ctx context.Context, do func(*writeTx) error) error {
 		return s.fault(ctx, err)
 	}
 	defer conn.Close()
-	w := &writeTx{ctx: context.WithoutCancel(ctx)}
-	if w.tx, err = conn.BeginTx(w.ctx, nil); err != nil {
+	lasting := context.WithoutCancel(ctx)
+	tx, err := conn.BeginTx(lasting, nil)
+	if err != nil {
 		return s.fault(ctx, err)
 	}
+	w := &writeTx{ctx: lasting, tx: tx}
 	if err := do(w); err != nil {
-		_ = w.tx.Rollback()
+		_ = tx.Rollback()
 		return s.fault(ctx, err)
 	}
-	if err := w.tx.Commit(); err != nil {
+	if err := tx.Commit(); err != nil {
 		return s.fault(ctx, err)
 	}
 	if w.revised {

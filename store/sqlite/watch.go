@@ -14,10 +14,11 @@ import (
 // Watch implements regcred.Store. It ends with Stale where after is greater than
 // the store's revision.
 func (s *Store) Watch(ctx context.Context, after uint64) iter.Seq2[regcred.Batch, error] {
-	return rules.Watch(ctx, after, &s.changed, s.closed, func(ctx context.Context, after uint64) (regcred.Batch, error) {
+	read := func(ctx context.Context, after uint64) (regcred.Batch, error) {
 		batch, err := s.changesAfter(ctx, after)
 		return batch, s.fault(ctx, err)
-	})
+	}
+	return rules.Source{Read: read, Changed: &s.changed, Closed: s.closed}.Watch(ctx, after)
 }
 
 // changesAfter reads one batch, in one read transaction. Of both kinds of change
@@ -40,7 +41,7 @@ func (s *Store) changesAfter(ctx context.Context, after uint64) (regcred.Batch, 
 	if err != nil {
 		return regcred.Batch{}, err
 	}
-	batch.Changes = append(live, gone...)
+	batch.Changes = slices.Concat(live, gone)
 	slices.SortFunc(batch.Changes, func(a, b regcred.Change) int { return cmp.Compare(a.Revision, b.Revision) })
 	if len(batch.Changes) > rules.BatchSize {
 		batch.Changes = batch.Changes[:rules.BatchSize]

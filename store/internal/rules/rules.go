@@ -61,7 +61,7 @@ func Update(old regcred.Credential, change func(*regcred.Credential) error, now 
 
 // unchangeable returns an error where c differs from old in what must not change.
 func unchangeable(old, c regcred.Credential) error {
-	what := ""
+	var what string
 	switch {
 	case c.GUID != old.GUID:
 		what = "guid"
