@@ -58,11 +58,10 @@ func (s *Storage) dropReferrer(ctx context.Context, repo string, desc ociregistr
 	if err != nil {
 		return ignore(regcred.NotFound, err)
 	}
-	m, err := parseManifest(data, desc.MediaType)
-	if err != nil || m.Subject == nil {
-		return nil // damaged, or nobody's referrer
+	if m, err := parseManifest(data, desc.MediaType); err == nil && m.Subject != nil {
+		return s.blobs.Delete(ctx, referrersPrefix(repo, m.Subject.Digest)+digestPath(desc.Digest), Condition{})
 	}
-	return s.blobs.Delete(ctx, referrersPrefix(repo, m.Subject.Digest)+digestPath(desc.Digest), Condition{})
+	return nil // nobody's referrer, or too damaged to tell whose
 }
 
 // DeleteTag implements ociregistry.Interface: the manifest stays. Errors:

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -34,6 +33,16 @@ var answers = map[regcred.Code]struct {
 	regcred.Unavailable:     {http.StatusServiceUnavailable, "UNAVAILABLE"},
 }
 
+// wireErrors is the JSON of an error in the OCI distribution specification.
+type wireErrors struct {
+	Errors []wireError `json:"errors"`
+}
+
+type wireError struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
 // writeError answers with an error, in the JSON of the OCI distribution
 // specification. A 401 carries the challenge. Faults of the server are logged and
 // read "internal error".
@@ -45,11 +54,9 @@ func (s *Server) writeError(w *recorder, r *http.Request, challenge string, err 
 	if m, ok := errors.AsType[*methodError](err); ok {
 		w.Header().Set("Allow", strings.Join(m.allowed, ", "))
 	}
-	// It cannot fail: there are but strings in it.
-	data, _ := json.Marshal(ociregistry.WireErrors{Errors: []ociregistry.WireError{{Code_: code, Message: message}}})
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(data)
+	if err := writeJSON(w, status, wireErrors{[]wireError{{code, message}}}); err != nil {
+		s.log.Error("an error of the registry was not sent", "err", err)
+	}
 }
 
 // describe returns the status, code and message of an error.
@@ -65,10 +72,18 @@ func (s *Server) describe(w *recorder, r *http.Request, err error) (status int, 
 			return status, e.Code(), wireMessage(e)
 		}
 	}
+	if r.Context().Err() != nil {
+		return http.StatusServiceUnavailable, "UNAVAILABLE", "the request was cancelled: send it again"
+	}
 	answer, ok := answers[regcred.CodeOf(err)]
 	if !ok {
+		answer.status, answer.code = http.StatusInternalServerError, "UNKNOWN"
+	}
+	if answer.status >= http.StatusInternalServerError {
 		s.log.Error("registry request failed", "method", r.Method, "path", r.URL.Path, "subject", w.subject, "err", err)
-		return http.StatusInternalServerError, "UNKNOWN", regcred.MessageOf(regcred.Errorf(regcred.Internal, "%w", err))
+	}
+	if !ok {
+		return answer.status, answer.code, "internal error"
 	}
 	if _, ok := errors.AsType[*challengeError](err); ok {
 		answer.status = http.StatusUnauthorized

@@ -81,10 +81,9 @@ func checkShape(fields map[string]json.RawMessage, mediaType string) error {
 			return invalidManifest("its mediaType is %.80s, but it was pushed as %s", raw, mediaType)
 		}
 	}
-	image, index := []string{"config", "layers"}, []string{"manifests"}
-	need, refuse := image, append(index, "fsLayers")
+	need, refuse := []string{"config", "layers"}, []string{"manifests", "fsLayers"}
 	if isIndex(mediaType) {
-		need, refuse = index, append(image, "fsLayers")
+		need, refuse = []string{"manifests"}, []string{"config", "layers", "fsLayers"}
 	} else if !isImage(mediaType) {
 		return invalidManifest("media type %.80q is not supported: use that of an OCI or Docker image manifest, index or manifest list", mediaType)
 	}

@@ -103,8 +103,8 @@ func parsePath(path string) (request, error) {
 var errNoSuchPath = regcred.Errorf(regcred.NotFound, "this path is not of the registry protocol")
 
 func parseResource(rest string) (request, error) {
-	head, last, _ := cutLast(rest)
-	repo, keyword, _ := cutLast(head)
+	head, last := cutLast(rest)
+	repo, keyword := cutLast(head)
 	if keyword == "uploads" {
 		name, ok := strings.CutSuffix(repo, "/blobs")
 		if !ok {
@@ -134,10 +134,10 @@ func parseResource(rest string) (request, error) {
 	return request{}, errNoSuchPath
 }
 
-// cutLast slices s around its last slash.
-func cutLast(s string) (before, after string, found bool) {
+// cutLast slices s around its last slash, or before all of it.
+func cutLast(s string) (before, after string) {
 	if i := strings.LastIndexByte(s, '/'); i >= 0 {
-		return s[:i], s[i+1:], true
+		return s[:i], s[i+1:]
 	}
-	return "", s, false
+	return "", s
 }

@@ -18,7 +18,7 @@ func (s *Server) tags(w http.ResponseWriter, r *http.Request, q request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, struct {
+	return writeJSON(w, http.StatusOK, struct {
 		Name string   `json:"name"`
 		Tags []string `json:"tags"`
 	}{q.repo, tags})
@@ -30,7 +30,7 @@ func (s *Server) catalog(w http.ResponseWriter, r *http.Request, _ request) erro
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, struct {
+	return writeJSON(w, http.StatusOK, struct {
 		Repositories []string `json:"repositories"`
 	}{names})
 }

@@ -114,5 +114,5 @@ func (s *Server) dispatch(rec *recorder, r *http.Request, q request) error {
 
 // ping answers /v2/: the registry is there and the login is valid.
 func (s *Server) ping(w http.ResponseWriter, _ *http.Request, _ request) error {
-	return writeJSON(w, struct{}{})
+	return writeJSON(w, http.StatusOK, struct{}{})
 }

@@ -78,7 +78,7 @@ func (s *Server) serveToken(w *recorder, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	return writeJSON(w, tokenResponse{
+	return writeJSON(w, http.StatusOK, tokenResponse{
 		Token: signed.Reveal(), AccessToken: signed.Reveal(),
 		ExpiresIn: int(claims.ExpiresAt.Sub(now) / time.Second), IssuedAt: now,
 	})
@@ -154,12 +154,13 @@ func narrow(asked []token.Grant, who access) []token.Grant {
 	return grants
 }
 
-func writeJSON(w http.ResponseWriter, v any) error {
+func writeJSON(w http.ResponseWriter, status int, v any) error {
 	data, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(data)
+	w.WriteHeader(status)
+	_, _ = w.Write(data) // it fails where the client went away
 	return nil
 }

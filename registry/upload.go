@@ -32,7 +32,7 @@ func (s *Storage) PushBlob(ctx context.Context, repo string, desc ociregistry.De
 	if err != nil {
 		return ociregistry.Descriptor{}, err
 	}
-	defer w.Cancel()
+	defer func() { _ = w.Cancel() }() // nothing, once it is committed
 	if desc.Size >= 0 {
 		r = io.LimitReader(r, desc.Size+1) // one more is enough to know
 	}

@@ -10,9 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"regcred.dev"
+	"regcred.dev/regcredtest"
 	"regcred.dev/registry"
 	"regcred.dev/registry/blob"
-	"regcred.dev/regcredtest"
 )
 
 func open(t *testing.T, dir string) *blob.Dir {
