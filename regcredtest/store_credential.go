@@ -44,6 +44,7 @@ func testCreateInvalid(t *testing.T, s regcred.Store) {
 		{"a space without its organization", func(c *regcred.Credential) { c.Scope = regcred.Scope{Space: "dev"} }},
 		{"no provider", func(c *regcred.Credential) { c.Provider = "" }},
 		{"static without a location", func(c *regcred.Credential) { c.Location = location("") }},
+		{"a location of many owners", func(c *regcred.Credential) { c.Location = location("amazonaws.com") }},
 		{"a guid that cannot be printed", func(c *regcred.Credential) { c.GUID = "a\nb" }},
 		{"a username that is no text", func(c *regcred.Credential) { c.Username = "\xff" }},
 		{"a setting that is no text", func(c *regcred.Credential) { c.Settings = map[string]string{"x": "\xff"} }},

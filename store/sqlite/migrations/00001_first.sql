@@ -31,6 +31,7 @@ CREATE TABLE credentials (
     sealed      BLOB    NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX credentials_place ON credentials (org, space, app, location) WHERE location <> '';
+CREATE INDEX credentials_scope ON credentials (org, space, app);
 CREATE INDEX credentials_location ON credentials (location);
 CREATE UNIQUE INDEX credentials_revision ON credentials (revision);
 
