@@ -121,17 +121,11 @@ func grantsOf(c regcred.Caller) []token.Grant {
 // allows: like CNCF Distribution we answer 401 insufficient_scope, with which the
 // client gets the token that it needs or learns that it can have none.
 func refusal(a access, q request, action string) error {
-	what := "list the repositories"
-	if q.repo != "" {
-		what = action + " " + q.repo
-		if action == token.Push {
-			what = "push to " + q.repo
-		}
+	what := action + " " + q.repo
+	if q.resource == resCatalog {
+		what = "list the repositories"
 	}
-	if action == token.Delete && q.repo != "" {
-		what = "delete from " + q.repo
-	}
-	err := regcred.Errorf(regcred.Denied, "this login may not %s, or there is no such repository", what)
+	err := regcred.Errorf(regcred.Denied, "this login may not %s", what)
 	if a.bearer {
 		return &challengeError{err: err, reason: "insufficient_scope"}
 	}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"strings"
 	"time"
 
 	"cuelabs.dev/go/oci/ociregistry"
@@ -70,7 +69,7 @@ func (s *Storage) PushBlobChunkedResume(ctx context.Context, repo, id string, of
 	if err := checkRepository(repo); err != nil {
 		return nil, err
 	}
-	if strings.Contains(id, "/") || CheckUploadID(uploadID(repo, id)) != nil {
+	if CheckUploadID(uploadID(repo, id)) != nil {
 		return nil, ociregistry.ErrBlobUploadUnknown
 	}
 	up, err := s.blobs.OpenUpload(ctx, uploadID(repo, id))
