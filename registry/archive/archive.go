@@ -22,8 +22,9 @@ const (
 // value is useful.
 type Options struct {
 	// SpoolDir is where a compressed archive, or one from standard input, is
-	// unpacked to. The file is gone once the archive is closed or the process
-	// ends. Empty means os.TempDir.
+	// unpacked to: into a file that loses its name at once, so that it is gone
+	// when the archive is closed or the process ends, however that ends. Empty
+	// means os.TempDir.
 	SpoolDir string
 	// MaxUnpacked is how many bytes a compressed archive, one from standard
 	// input, or one compressed layer in it may unpack to. Zero means
@@ -94,8 +95,7 @@ func Open(ctx context.Context, path string, o Options) (*Archive, error) {
 	}
 	a, err := read(src, name, o)
 	if err != nil {
-		src.Close()
-		return nil, fmt.Errorf("archive %s: %w", name, err)
+		return nil, closeAfter(src, fmt.Errorf("archive %s: %w", name, err))
 	}
 	return a, nil
 }

@@ -20,7 +20,7 @@ import (
 
 	"regcred.dev"
 	"regcred.dev/registry/archive"
-	. "regcred.dev/registry/archive/archivetest"
+	at "regcred.dev/registry/archive/archivetest"
 )
 
 // write puts data into a file and returns its path.
@@ -65,8 +65,8 @@ func readAll(a *archive.Archive) error {
 }
 
 // replace returns the files with the one of that name changed.
-func replace(files []File, name string, change func(*File)) []File {
-	files = append([]File(nil), files...)
+func replace(files []at.File, name string, change func(*at.File)) []at.File {
+	files = append([]at.File(nil), files...)
 	for i := range files {
 		if files[i].Name == name {
 			change(&files[i])
@@ -76,11 +76,11 @@ func replace(files []File, name string, change func(*File)) []File {
 	panic("no file " + name)
 }
 
-func body(data []byte) func(*File) { return func(f *File) { f.Body = data } }
+func body(data []byte) func(*at.File) { return func(f *at.File) { f.Body = data } }
 
 // without returns the files without the one of that name.
-func without(files []File, name string) []File {
-	var list []File
+func without(files []at.File, name string) []at.File {
+	var list []at.File
 	for _, f := range files {
 		if f.Name != name {
 			list = append(list, f)
@@ -100,31 +100,31 @@ type badInput struct {
 }
 
 // wrap puts an entry in front of a good docker save.
-func wrap(f File) []byte {
-	return Tar(append([]File{f}, DockerSave([]string{"acme/app:1"}, New("amd64", "one"))...)...)
+func wrap(f at.File) []byte {
+	return at.Tar(append([]at.File{f}, at.DockerSave([]string{"acme/app:1"}, at.New("amd64", "one"))...)...)
 }
 
 // unsafeTars are tars that no engine writes.
 func unsafeTars() []badInput {
-	longNames := make([]File, 5000)
+	longNames := make([]at.File, 5000)
 	for i := range longNames {
-		longNames[i] = File{Name: strings.Repeat("long/", 700) + digest.FromString(string(rune(i))).Encoded()}
+		longNames[i] = at.File{Name: strings.Repeat("long/", 700) + digest.FromString(string(rune(i))).Encoded()}
 	}
 	return []badInput{
-		{"parent path", wrap(File{Name: "../../etc/passwd", Body: []byte("x")}), regcred.Invalid, `entry "../../etc/passwd": the path leaves the archive`},
-		{"hidden parent path", wrap(File{Name: "a/../../b"}), regcred.Invalid, `entry "a/../../b": the path leaves`},
-		{"absolute path", wrap(File{Name: "/etc/passwd"}), regcred.Invalid, `entry "/etc/passwd": the path is absolute`},
-		{"backslashes", wrap(File{Name: `..\..\evil`}), regcred.Invalid, "backslash"},
-		{"symlink out", wrap(File{Name: "a/layer.tar", Type: tar.TypeSymlink, Link: "../../etc/passwd"}), regcred.Invalid, `entry "a/layer.tar" links to "../../etc/passwd", which is outside`},
-		{"absolute symlink", wrap(File{Name: "layer.tar", Type: tar.TypeSymlink, Link: "/etc/passwd"}), regcred.Invalid, `links to "/etc/passwd"`},
-		{"hard link out", wrap(File{Name: "layer.tar", Type: tar.TypeLink, Link: "../x"}), regcred.Invalid, `links to "../x"`},
-		{"link to itself", wrap(File{Name: "a", Type: tar.TypeSymlink, Link: "a"}), regcred.Invalid, `entry "a": its links lead in a circle`},
-		{"device", wrap(File{Name: "null", Type: tar.TypeChar}), regcred.Invalid, `entry "null" is neither a file`},
-		{"named pipe", wrap(File{Name: "pipe", Type: tar.TypeFifo}), regcred.Invalid, `entry "pipe" is neither a file`},
-		{"twice", wrap(File{Name: "manifest.json", Body: []byte("[]")}), regcred.Invalid, `entry "manifest.json" is there twice`},
-		{"twice by another spelling", wrap(File{Name: "./x/../manifest.json", Body: []byte("[]")}), regcred.Invalid, "is there twice"},
-		{"long name", wrap(File{Name: strings.Repeat("d/", 3000) + "x"}), regcred.TooLarge, "longer than 4096 bytes"},
-		{"long names together", Tar(longNames...), regcred.TooLarge, "names are longer than 16 MiB together"},
+		{"parent path", wrap(at.File{Name: "../../etc/passwd", Body: []byte("x")}), regcred.Invalid, `entry "../../etc/passwd": the path leaves the archive`},
+		{"hidden parent path", wrap(at.File{Name: "a/../../b"}), regcred.Invalid, `entry "a/../../b": the path leaves`},
+		{"absolute path", wrap(at.File{Name: "/etc/passwd"}), regcred.Invalid, `entry "/etc/passwd": the path is absolute`},
+		{"backslashes", wrap(at.File{Name: `..\..\evil`}), regcred.Invalid, "backslash"},
+		{"symlink out", wrap(at.File{Name: "a/layer.tar", Type: tar.TypeSymlink, Link: "../../etc/passwd"}), regcred.Invalid, `entry "a/layer.tar" links to "../../etc/passwd", which is outside`},
+		{"absolute symlink", wrap(at.File{Name: "layer.tar", Type: tar.TypeSymlink, Link: "/etc/passwd"}), regcred.Invalid, `links to "/etc/passwd"`},
+		{"hard link out", wrap(at.File{Name: "layer.tar", Type: tar.TypeLink, Link: "../x"}), regcred.Invalid, `links to "../x"`},
+		{"link to itself", wrap(at.File{Name: "a", Type: tar.TypeSymlink, Link: "a"}), regcred.Invalid, `entry "a": its links lead in a circle`},
+		{"device", wrap(at.File{Name: "null", Type: tar.TypeChar}), regcred.Invalid, `entry "null" is neither a file`},
+		{"named pipe", wrap(at.File{Name: "pipe", Type: tar.TypeFifo}), regcred.Invalid, `entry "pipe" is neither a file`},
+		{"twice", wrap(at.File{Name: "manifest.json", Body: []byte("[]")}), regcred.Invalid, `entry "manifest.json" is there twice`},
+		{"twice by another spelling", wrap(at.File{Name: "./x/../manifest.json", Body: []byte("[]")}), regcred.Invalid, "is there twice"},
+		{"long name", wrap(at.File{Name: strings.Repeat("d/", 3000) + "x"}), regcred.TooLarge, "longer than 4096 bytes"},
+		{"long names together", at.Tar(longNames...), regcred.TooLarge, "names are longer than 16 MiB together"},
 	}
 }
 
@@ -156,20 +156,20 @@ func testBad(t *testing.T, tests []badInput) {
 
 // TestManyEntries stops after 100,000 entries.
 func TestManyEntries(t *testing.T) {
-	block := Tar(File{Name: "d/", Type: tar.TypeDir})[:512]
+	block := at.Tar(at.File{Name: "d/", Type: tar.TypeDir})[:512]
 	testBad(t, []badInput{{"directories", bytes.Repeat(block, 100_001), regcred.TooLarge, "more than 100000 entries"}})
 }
 
 // TestSparse refuses sparse files in both forms of GNU tar.
 func TestSparse(t *testing.T) {
 	// archive/tar writes no sparse files: change the type of a plain one.
-	old := Tar(File{Name: "holes", Body: make([]byte, 512)})
+	old := at.Tar(at.File{Name: "holes", Body: make([]byte, 512)})
 	old[156] = tar.TypeGNUSparse
 	copy(old[257:], "ustar  \x00")
 	checksum(old[:512])
 	// The PAX forms are told by their records.
 	sparseMap := append([]byte("1\n0\n512\n"), make([]byte, 504+512)...)
-	pax := Tar(File{Name: "holes", Body: sparseMap, PAX: map[string]string{"XNU.sparse.major": "1", "XNU.sparse.minor": "0", "XNU.sparse.name": "holes", "XNU.sparse.realsize": "1099511627776"}})
+	pax := at.Tar(at.File{Name: "holes", Body: sparseMap, PAX: map[string]string{"XNU.sparse.major": "1", "XNU.sparse.minor": "0", "XNU.sparse.name": "holes", "XNU.sparse.realsize": "1099511627776"}})
 	pax = bytes.ReplaceAll(pax, []byte("XNU.sparse"), []byte("GNU.sparse"))
 	testBad(t, []badInput{
 		{"old GNU", old, regcred.Invalid, `entry "holes" is a sparse file`},
@@ -192,25 +192,25 @@ func checksum(block []byte) {
 
 // TestNoArchive says what is wrong with files that are no image exports.
 func TestNoArchive(t *testing.T) {
-	save := Tar(DockerSave([]string{"acme/app:1"}, New("amd64", "one"))...)
+	save := at.Tar(at.DockerSave([]string{"acme/app:1"}, at.New("amd64", "one"))...)
 	testBad(t, []badInput{
 		{"empty", nil, regcred.Invalid, "it is empty"},
 		{"text", []byte("hello"), regcred.Invalid, "it is no archive"},
 		{"random", random(4096), regcred.Invalid, "it is no archive"},
-		{"compressed text", Gzip([]byte("hello")), regcred.Invalid, "it is no archive"},
-		{"compressed nothing", Gzip(nil), regcred.Invalid, "it is no archive"},
+		{"compressed text", at.Gzip([]byte("hello")), regcred.Invalid, "it is no archive"},
+		{"compressed nothing", at.Gzip(nil), regcred.Invalid, "it is no archive"},
 		{"xz", []byte("\xfd7zXZ\x00..."), regcred.Invalid, "xz -d"},
 		{"bzip2", []byte("BZh91AY&SY"), regcred.Invalid, "bzip2 -d"},
 		{"zip", []byte("PK\x03\x04...."), regcred.Invalid, "unzip"},
-		{"empty tar", Tar(), regcred.Invalid, "empty tar"},
-		{"file system", Tar(File{Name: "etc/passwd"}), regcred.Invalid, "use `docker save`"},
-		{"very old docker", Tar(File{Name: "repositories", Body: []byte("{}")}), regcred.Invalid, "before Docker 1.10"},
+		{"empty tar", at.Tar(), regcred.Invalid, "empty tar"},
+		{"file system", at.Tar(at.File{Name: "etc/passwd"}), regcred.Invalid, "use `docker save`"},
+		{"very old docker", at.Tar(at.File{Name: "repositories", Body: []byte("{}")}), regcred.Invalid, "before Docker 1.10"},
 		{"cut tar", save[:1800], regcred.Corrupt, "cut short"},
-		{"cut gzip", Gzip(save)[:200], regcred.Corrupt, "cut short"},
+		{"cut gzip", at.Gzip(save)[:200], regcred.Corrupt, "cut short"},
 		{"only gzip's first bytes", []byte("\x1f\x8b\x08"), regcred.Corrupt, "cut short"},
-		{"cut zstd", Zstd(save)[:200], regcred.Corrupt, "cut short"},
-		{"damaged gzip", flip(Gzip(save), 100), regcred.Corrupt, "damaged"},
-		{"damaged zstd", flip(Zstd(save), 100), regcred.Corrupt, ""},
+		{"cut zstd", at.Zstd(save)[:200], regcred.Corrupt, "cut short"},
+		{"damaged gzip", flip(at.Gzip(save), 100), regcred.Corrupt, "damaged"},
+		{"damaged zstd", flip(at.Zstd(save), 100), regcred.Corrupt, ""},
 		{"damaged tar", flip(save, 520), regcred.Corrupt, "damaged"},
 		{"zstd with a huge window", zstdWindow(64 << 20), regcred.TooLarge, "without --long"},
 	})
@@ -252,66 +252,66 @@ func (zeros) Read(p []byte) (int, error) {
 
 // TestBadDockerSave refuses docker saves that are not whole.
 func TestBadDockerSave(t *testing.T) {
-	img := New("amd64", "one", "two")
-	good := DockerSave([]string{"acme/app:1"}, img)
-	manifest := func(data []byte) []byte { return Tar(replace(good, "manifest.json", body(data))...) }
+	img := at.New("amd64", "one", "two")
+	good := at.DockerSave([]string{"acme/app:1"}, img)
+	manifest := func(data []byte) []byte { return at.Tar(replace(good, "manifest.json", body(data))...) }
 	layer, other := good[3].Name, good[7].Name
 	testBad(t, []badInput{
-		{"missing layer", Tar(without(good, layer)...), regcred.Corrupt, `"` + layer + `" is missing`},
-		{"missing config", Tar(without(good, img.ConfigFile())...), regcred.Corrupt, "is missing"},
-		{"dangling link", Tar(replace(good, layer, func(f *File) { f.Type, f.Body, f.Link = tar.TypeSymlink, nil, "gone" })...), regcred.Corrupt, `links to`},
-		{"layers swapped", Tar(replace(good, layer, body(img.Layers[1]))...), regcred.Corrupt, "has the digest"},
-		{"wrong config", Tar(replace(good, img.ConfigFile(), body([]byte(`{}`)))...), regcred.Corrupt, "has the digest"},
-		{"too few layers", manifest(DockerManifest(img.ConfigFile(), nil, layer)), regcred.Corrupt, "lists 2 layers, the manifest 1"},
-		{"layer path out", manifest(DockerManifest(img.ConfigFile(), nil, layer, "../../etc/passwd")), regcred.Invalid, `file "../../etc/passwd"`},
-		{"config path out", manifest(DockerManifest("/etc/passwd", nil, layer, other)), regcred.Invalid, `file "/etc/passwd"`},
+		{"missing layer", at.Tar(without(good, layer)...), regcred.Corrupt, `"` + layer + `" is missing`},
+		{"missing config", at.Tar(without(good, img.ConfigFile())...), regcred.Corrupt, "is missing"},
+		{"dangling link", at.Tar(replace(good, layer, func(f *at.File) { f.Type, f.Body, f.Link = tar.TypeSymlink, nil, "gone" })...), regcred.Corrupt, `links to`},
+		{"layers swapped", at.Tar(replace(good, layer, body(img.Layers[1]))...), regcred.Corrupt, "has the digest"},
+		{"wrong config", at.Tar(replace(good, img.ConfigFile(), body([]byte(`{}`)))...), regcred.Corrupt, "has the digest"},
+		{"too few layers", manifest(at.DockerManifest(img.ConfigFile(), nil, layer)), regcred.Corrupt, "lists 2 layers, the manifest 1"},
+		{"layer path out", manifest(at.DockerManifest(img.ConfigFile(), nil, layer, "../../etc/passwd")), regcred.Invalid, `file "../../etc/passwd"`},
+		{"config path out", manifest(at.DockerManifest("/etc/passwd", nil, layer, other)), regcred.Invalid, `file "/etc/passwd"`},
 		{"no JSON", manifest([]byte("hello")), regcred.Invalid, `"manifest.json" is malformed`},
 		{"other JSON", manifest([]byte(`{"a":1}`)), regcred.Invalid, `"manifest.json" is malformed`},
 		{"no image", manifest([]byte(`[]`)), regcred.Invalid, "lists no image"},
 		{"empty manifest", manifest(nil), regcred.Invalid, `"manifest.json" is malformed`},
 		{"manifest over 4 MiB", manifest(append(make([]byte, 4<<20), ' ')), regcred.TooLarge, `"manifest.json" has 4194305 bytes`},
-		{"config over 4 MiB", Tar(replace(good, img.ConfigFile(), body(make([]byte, 5<<20)))...), regcred.TooLarge, "has 5242880 bytes"},
+		{"config over 4 MiB", at.Tar(replace(good, img.ConfigFile(), body(make([]byte, 5<<20)))...), regcred.TooLarge, "has 5242880 bytes"},
 		{"list of a million", manifest([]byte("[" + strings.Repeat("{},", 1_000_000) + "{}]")), regcred.TooLarge, "more than 10000 elements"},
-		{"compressed layer of another image", Tar(replace(good, layer, body(Gzip(img.Layers[1])))...), regcred.Corrupt, "unpacks to the digest"},
-		{"compressed layer cut short", Tar(replace(good, layer, body(Gzip(img.Layers[0])[:60]))...), regcred.Corrupt, "cut short"},
-		{"layer in xz", Tar(replace(good, layer, body([]byte("\xfd7zXZ\x00...")))...), regcred.Invalid, "xz -d"},
-		{"manifest is a directory", Tar(replace(good, "manifest.json", func(f *File) { f.Type, f.Body = tar.TypeDir, nil })...), regcred.Invalid, "docker save"},
+		{"compressed layer of another image", at.Tar(replace(good, layer, body(at.Gzip(img.Layers[1])))...), regcred.Corrupt, "unpacks to the digest"},
+		{"compressed layer cut short", at.Tar(replace(good, layer, body(at.Gzip(img.Layers[0])[:60]))...), regcred.Corrupt, "cut short"},
+		{"layer in xz", at.Tar(replace(good, layer, body([]byte("\xfd7zXZ\x00...")))...), regcred.Invalid, "xz -d"},
+		{"manifest is a directory", at.Tar(replace(good, "manifest.json", func(f *at.File) { f.Type, f.Body = tar.TypeDir, nil })...), regcred.Invalid, "docker save"},
 	})
 }
 
 // TestBadLayout refuses layouts that are not whole, or that say two things.
 func TestBadLayout(t *testing.T) {
-	img := New("amd64", "one", "two")
-	var l Layout
+	img := at.New("amd64", "one", "two")
+	var l at.Layout
 	m := l.Manifest(img, ocispec.MediaTypeImageLayerGzip)
 	l.Add(m, "", "")
 	good := l.Files()
-	config, layer := blobFile(digest.FromBytes(img.Config)), blobFile(digest.FromBytes(Gzip(img.Layers[0])))
-	index := func(data string) []byte { return Tar(replace(good, "index.json", body([]byte(data)))...) }
+	config, layer := blobFile(digest.FromBytes(img.Config)), blobFile(digest.FromBytes(at.Gzip(img.Layers[0])))
+	index := func(data string) []byte { return at.Tar(replace(good, "index.json", body([]byte(data)))...) }
 	// root is a layout whose one manifest is the given document.
 	root := func(mediaType, doc string) []byte {
-		var l Layout
+		var l at.Layout
 		l.Manifest(img, ocispec.MediaTypeImageLayerGzip)
 		l.Add(l.Blob(mediaType, []byte(doc)), "", "")
-		return Tar(l.Files()...)
+		return at.Tar(l.Files()...)
 	}
 	size := m
 	size.Size++
-	var deep Layout
+	var deep at.Layout
 	d := deep.Manifest(img, ocispec.MediaTypeImageLayerGzip)
 	for range 8 {
 		d = deep.IndexOf(d)
 	}
 	deep.Add(d, "", "")
 	testBad(t, []badInput{
-		{"missing manifest", Tar(without(good, blobFile(m.Digest))...), regcred.Corrupt, blobFile(m.Digest) + `" is missing`},
-		{"missing layer", Tar(without(good, layer)...), regcred.Corrupt, layer + `" is missing`},
-		{"missing config", Tar(without(good, config)...), regcred.Corrupt, config + `" is missing`},
-		{"wrong manifest", Tar(replace(good, blobFile(m.Digest), body([]byte("{}")))...), regcred.Corrupt, "has the digest"},
-		{"wrong layer", Tar(replace(good, layer, func(f *File) { f.Body = flip(f.Body, 12) })...), regcred.Corrupt, "has the digest"},
-		{"short layer", Tar(replace(good, layer, func(f *File) { f.Body = f.Body[1:] })...), regcred.Corrupt, "bytes, not"},
-		{"wrong size", Tar((&Layout{Blobs: l.Blobs, Index: []ocispec.Descriptor{size}}).Files()...), regcred.Corrupt, "bytes, not"},
-		{"layout version", Tar(replace(good, "oci-layout", body([]byte(`{"imageLayoutVersion":"2.0.0"}`)))...), regcred.Invalid, "layout version"},
+		{"missing manifest", at.Tar(without(good, blobFile(m.Digest))...), regcred.Corrupt, blobFile(m.Digest) + `" is missing`},
+		{"missing layer", at.Tar(without(good, layer)...), regcred.Corrupt, layer + `" is missing`},
+		{"missing config", at.Tar(without(good, config)...), regcred.Corrupt, config + `" is missing`},
+		{"wrong manifest", at.Tar(replace(good, blobFile(m.Digest), body([]byte("{}")))...), regcred.Corrupt, "has the digest"},
+		{"wrong layer", at.Tar(replace(good, layer, func(f *at.File) { f.Body = flip(f.Body, 12) })...), regcred.Corrupt, "has the digest"},
+		{"short layer", at.Tar(replace(good, layer, func(f *at.File) { f.Body = f.Body[1:] })...), regcred.Corrupt, "bytes, not"},
+		{"wrong size", at.Tar((&at.Layout{Blobs: l.Blobs, Index: []ocispec.Descriptor{size}}).Files()...), regcred.Corrupt, "bytes, not"},
+		{"layout version", at.Tar(replace(good, "oci-layout", body([]byte(`{"imageLayoutVersion":"2.0.0"}`)))...), regcred.Invalid, "layout version"},
 		{"index no JSON", index("hello"), regcred.Invalid, `"index.json" is malformed`},
 		{"index without images", index(`{"schemaVersion":2,"manifests":[]}`), regcred.Invalid, "lists no image"},
 		{"old schema", index(`{"schemaVersion":1}`), regcred.Invalid, "schemaVersion is 1"},
@@ -325,17 +325,17 @@ func TestBadLayout(t *testing.T) {
 		{"other type inside", root(ocispec.MediaTypeImageIndex, `{"schemaVersion":2,"mediaType":"`+ocispec.MediaTypeImageManifest+`","manifests":[]}`), regcred.Invalid, "it says that it is of type"},
 		{"no config", root(ocispec.MediaTypeImageManifest, `{"schemaVersion":2,"layers":[]}`), regcred.Invalid, "no config"},
 		{"index of a million", index(`{"schemaVersion":2,"manifests":[` + strings.Repeat("{},", 1_000_000) + `{}]}`), regcred.TooLarge, "more than 10000 elements"},
-		{"deep indexes", Tar(deep.Files()...), regcred.Invalid, "nested more than 4 deep"},
+		{"deep indexes", at.Tar(deep.Files()...), regcred.Invalid, "nested more than 4 deep"},
 	})
 }
 
 // TestBadDirectory refuses what only a directory can have.
 func TestBadDirectory(t *testing.T) {
 	outside := write(t, []byte("secret"))
-	img := New("amd64", "one")
-	var l Layout
+	img := at.New("amd64", "one")
+	var l at.Layout
 	l.Add(l.Manifest(img, ocispec.MediaTypeImageLayerGzip), "", "")
-	layer := blobFile(digest.FromBytes(Gzip(img.Layers[0])))
+	layer := blobFile(digest.FromBytes(at.Gzip(img.Layers[0])))
 	for name, spoil := range map[string]func(file string) error{
 		"symlink out":  func(file string) error { return os.Symlink(outside, file) },
 		"relative out": func(file string) error { return os.Symlink("../../../../etc/passwd", file) },
@@ -344,7 +344,7 @@ func TestBadDirectory(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			if err := WriteDir(dir, without(l.Files(), layer)...); err != nil {
+			if err := at.WriteDir(dir, without(l.Files(), layer)...); err != nil {
 				t.Fatal(err)
 			}
 			if err := spoil(filepath.Join(dir, layer)); err != nil {
@@ -368,7 +368,7 @@ func TestPaths(t *testing.T) {
 	if regcred.CodeOf(err) != regcred.Invalid || !strings.Contains(err.Error(), "from standard input: it is empty") {
 		t.Errorf("error %v", err)
 	}
-	_, err = archive.Open(t.Context(), archive.Stdin, archive.Options{Stdin: io.MultiReader(bytes.NewReader(Tar(File{Name: "x"})[:600]), failing{})})
+	_, err = archive.Open(t.Context(), archive.Stdin, archive.Options{Stdin: io.MultiReader(bytes.NewReader(at.Tar(at.File{Name: "x"})[:600]), failing{})})
 	if regcred.CodeOf(err) != regcred.Unavailable || !strings.Contains(err.Error(), "the cable is out") {
 		t.Errorf("error %v", err)
 	}
@@ -382,7 +382,7 @@ func (failing) Read([]byte) (int, error) { return 0, errors.New("the cable is ou
 func TestCancel(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stop := errors.New("stop")
-	head := Tar(File{Name: "x", Body: make([]byte, 1<<20)})[:1<<20]
+	head := at.Tar(at.File{Name: "x", Body: make([]byte, 1<<20)})[:1<<20]
 	stdin := io.MultiReader(bytes.NewReader(head), onRead(func() { cancel(stop) }), zeros{})
 	if _, err := archive.Open(ctx, archive.Stdin, archive.Options{Stdin: stdin, SpoolDir: t.TempDir()}); !errors.Is(err, stop) {
 		t.Errorf("error %v", err)
@@ -398,8 +398,8 @@ func (f onRead) Read([]byte) (int, error) {
 
 // TestNames gives images the names that their export gives them.
 func TestNames(t *testing.T) {
-	one, two := New("amd64", "one"), New("arm64", "two")
-	var l Layout
+	one, two := at.New("amd64", "one"), at.New("arm64", "two")
+	var l at.Layout
 	m := l.Manifest(one, ocispec.MediaTypeImageLayerGzip)
 	l.Add(m, "docker.io/acme/app:1", "1")
 	l.Add(m, "docker.io/acme/app:latest", "latest")
@@ -407,22 +407,22 @@ func TestNames(t *testing.T) {
 	other := l.Manifest(two, ocispec.MediaTypeImageLayerGzip)
 	other.Annotations = map[string]string{ocispec.AnnotationRefName: "2"}
 	l.Index = append(l.Index, other)
-	l.Add(l.Manifest(New("arm64", "three"), ocispec.MediaTypeImageLayerGzip), "", "")
+	l.Add(l.Manifest(at.New("arm64", "three"), ocispec.MediaTypeImageLayerGzip), "", "")
 
-	save := DockerSave(nil, one)
+	save := at.DockerSave(nil, one)
 	for _, test := range []struct {
 		name, format string
-		files        []File
+		files        []at.File
 		want         [][]string
 		platforms    []string
 	}{
 		{"layout", "OCI image layout", l.Files(), [][]string{{"docker.io/acme/app:1", "docker.io/acme/app:latest"}, {"2"}, nil}, []string{"linux/amd64"}},
-		{"docker save", "docker save", DockerSave([]string{"acme/app:1", "acme/app:latest"}, two), [][]string{{"acme/app:1", "acme/app:latest"}}, []string{"linux/arm64"}},
+		{"docker save", "docker save", at.DockerSave([]string{"acme/app:1", "acme/app:latest"}, two), [][]string{{"acme/app:1", "acme/app:latest"}}, []string{"linux/arm64"}},
 		{"docker save by id", "docker save", save, [][]string{nil}, []string{"linux/amd64"}},
 		{"with ./ and Pulp's first entry", "docker save", dotted(save), [][]string{nil}, []string{"linux/amd64"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			a, err := archive.Open(t.Context(), write(t, Tar(test.files...)), archive.Options{})
+			a, err := archive.Open(t.Context(), write(t, at.Tar(test.files...)), archive.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -447,8 +447,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-func dotted(files []File) []File {
-	list := []File{{Name: "/", Type: tar.TypeDir}, {Name: "./", Type: tar.TypeDir}}
+func dotted(files []at.File) []at.File {
+	list := []at.File{{Name: "/", Type: tar.TypeDir}, {Name: "./", Type: tar.TypeDir}}
 	for _, f := range files {
 		f.Name = "./" + f.Name
 		list = append(list, f)
@@ -456,14 +456,43 @@ func dotted(files []File) []File {
 	return list
 }
 
+// TestLinks follows links to other layers, of both kinds, also over several steps
+// and to a layer that comes later.
+func TestLinks(t *testing.T) {
+	one := at.New("amd64", "one").Layers[0]
+	img := at.WithLayers("amd64", one, one, one, one)
+	files := []at.File{
+		{Name: "a/layer.tar", Type: tar.TypeSymlink, Link: "../b/layer.tar"},
+		{Name: "b/layer.tar", Type: tar.TypeLink, Link: "./c/layer.tar"},
+		{Name: "c/layer.tar", Type: tar.TypeSymlink, Link: ".././d/layer.tar"},
+		{Name: "d/layer.tar", Body: one},
+		{Name: "config.json", Body: img.Config},
+		{Name: "manifest.json", Body: at.DockerManifest("config.json", nil, "a/layer.tar", "b/layer.tar", "c/layer.tar", "d/layer.tar")},
+	}
+	a, err := archive.Open(t.Context(), write(t, at.Tar(files...)), archive.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	for i, l := range a.Images()[0].Root.Layers {
+		f, err := l.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if data, err := io.ReadAll(f); err != nil || !bytes.Equal(data, one) {
+			t.Errorf("layer %d: %d bytes, %v", i, len(data), err)
+		}
+	}
+}
+
 // TestCompressedLayers tells the digests of layers that a docker save holds
 // compressed.
 func TestCompressedLayers(t *testing.T) {
-	img := New("amd64", "one", "two", "three")
-	files := DockerSave([]string{"acme/app:1"}, img)
-	gz, zst := Gzip(img.Layers[0]), Zstd(img.Layers[1])
+	img := at.New("amd64", "one", "two", "three")
+	files := at.DockerSave([]string{"acme/app:1"}, img)
+	gz, zst := at.Gzip(img.Layers[0]), at.Zstd(img.Layers[1])
 	files = replace(replace(files, files[3].Name, body(gz)), files[7].Name, body(zst))
-	a, err := archive.Open(t.Context(), write(t, Tar(files...)), archive.Options{})
+	a, err := archive.Open(t.Context(), write(t, at.Tar(files...)), archive.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -494,7 +523,7 @@ func TestSpoolGone(t *testing.T) {
 			t.Errorf("left behind: %v, %v", list, err)
 		}
 	}
-	a, err := archive.Open(t.Context(), write(t, Gzip(Tar(DockerSave(nil, New("amd64", "one"))...))), archive.Options{SpoolDir: dir})
+	a, err := archive.Open(t.Context(), write(t, at.Gzip(at.Tar(at.DockerSave(nil, at.New("amd64", "one"))...))), archive.Options{SpoolDir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -505,7 +534,7 @@ func TestSpoolGone(t *testing.T) {
 	if err := readAll(a); err == nil {
 		t.Error("a closed archive can be read")
 	}
-	if _, err := archive.Open(t.Context(), write(t, Gzip(Tar(File{Name: "x"}))), archive.Options{SpoolDir: dir}); err == nil {
+	if _, err := archive.Open(t.Context(), write(t, at.Gzip(at.Tar(at.File{Name: "x"}))), archive.Options{SpoolDir: dir}); err == nil {
 		t.Error("an unknown archive was opened")
 	}
 	empty()

@@ -283,10 +283,8 @@ func (r *layoutReader) index(m *Manifest, children []descriptor, depth int) (*tr
 		changed = changed || c.m.Descriptor.Digest != d.Digest
 		m.Children = append(m.Children, c.m)
 	}
-	if len(m.Children) == 0 && t.missing != nil {
-		return t, nil
-	}
-	if len(gone) == 0 && !changed {
+	whole := len(gone) == 0 && !changed
+	if whole || len(m.Children) == 0 {
 		return t, nil
 	}
 	t.missing = nil

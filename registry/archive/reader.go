@@ -236,7 +236,7 @@ func (r *reader) sniffFile(file string) (compression, error) {
 	}
 	defer f.Close()
 	magic, err := bufio.NewReaderSize(f, 16).Peek(magicLen)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return unknown, fileError(err)
 	}
 	comp, err := sniff(magic)

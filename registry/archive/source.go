@@ -29,7 +29,7 @@ func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 // that has to be spooled.
 func openSource(ctx context.Context, path string, o Options) (source, error) {
 	if path == Stdin {
-		return openStream(ctx, o.Stdin, 0, o)
+		return openStream(ctx, o.Stdin, unknown, o)
 	}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -42,26 +42,32 @@ func openSource(ctx context.Context, path string, o Options) (source, error) {
 	if err != nil {
 		return nil, fileError(err)
 	}
-	if !info.Mode().IsRegular() {
-		defer f.Close()
-		return openStream(ctx, f, 0, o)
-	}
-	src, err := openFile(ctx, f, o)
+	src, err := openFile(ctx, f, info.Mode().IsRegular(), o)
 	if err != nil {
-		f.Close()
-		return nil, err
+		return nil, closeAfter(f, err)
 	}
-	if src.f != f {
-		f.Close() // it was spooled
+	if src.f != f { // it was spooled
+		return src, closeAfter(f, nil)
 	}
 	return src, nil
 }
 
-// openFile reads a plain tar in place and spools a compressed one.
-func openFile(ctx context.Context, f *os.File, o Options) (*tarSource, error) {
+// closeAfter closes what is no longer needed, or was only read from, and returns
+// err: a failure to close that loses nothing.
+func closeAfter(c io.Closer, err error) error {
+	_ = c.Close()
+	return err
+}
+
+// openFile reads a plain tar in place. It spools one that is compressed or that
+// cannot be read in place, as a named pipe.
+func openFile(ctx context.Context, f *os.File, regular bool, o Options) (*tarSource, error) {
+	if !regular {
+		return openStream(ctx, f, unknown, o)
+	}
 	magic := make([]byte, magicLen)
 	n, err := io.ReadFull(f, magic)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && err != io.EOF {
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return nil, fileError(err)
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
@@ -78,12 +84,12 @@ func openFile(ctx context.Context, f *os.File, o Options) (*tarSource, error) {
 }
 
 // openStream spools r, unpacked, and reads the tar that it is. The compression
-// is found out where comp is zero.
+// is found out where it is unknown.
 func openStream(ctx context.Context, r io.Reader, comp compression, o Options) (*tarSource, error) {
 	br := bufio.NewReaderSize(r, 64<<10)
 	if comp == unknown {
 		magic, err := br.Peek(magicLen)
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, fileError(err)
 		}
 		if comp, err = sniff(magic); err != nil {
@@ -96,8 +102,7 @@ func openStream(ctx context.Context, r io.Reader, comp compression, o Options) (
 	}
 	src, err := newTarSource(ctx, f)
 	if err != nil {
-		f.Close()
-		return nil, err
+		return nil, closeAfter(f, err)
 	}
 	return src, nil
 }

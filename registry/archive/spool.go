@@ -21,8 +21,8 @@ const ratioFree = 16 << 20
 // unpacking may take. zstd goes beyond it with --ultra or --long only.
 const zstdWindow = 32 << 20
 
-// spool unpacks r into a temporary file that has no name any more, where the
-// system allows that, and returns it at its beginning.
+// spool unpacks r into a temporary file that has no name any more, and returns it
+// at its beginning.
 func spool(ctx context.Context, r *bufio.Reader, comp compression, o Options) (*os.File, error) {
 	u, err := newUnpacker(r, comp, o)
 	if err != nil {
@@ -31,7 +31,7 @@ func spool(ctx context.Context, r *bufio.Reader, comp compression, o Options) (*
 	defer u.Close()
 	br := bufio.NewReaderSize(u, 64<<10)
 	block, err := br.Peek(tarBlock)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	if err := checkTar(block); err != nil {
@@ -41,14 +41,14 @@ func spool(ctx context.Context, r *bufio.Reader, comp compression, o Options) (*
 	if err != nil {
 		return nil, regcred.Errorf(regcred.Unavailable, "cannot make a temporary file to unpack it into: %w", err)
 	}
-	os.Remove(f.Name()) // Windows refuses; the system's cleaning of its temporary files has it then.
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, closeAfter(f, regcred.Errorf(regcred.Unavailable, "cannot unlink the open temporary file that it is unpacked into: %w", err))
+	}
 	if err := copyContext(ctx, f, br); err != nil {
-		f.Close()
-		return nil, err
+		return nil, closeAfter(f, err)
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		f.Close()
-		return nil, fileError(err)
+		return nil, closeAfter(f, fileError(err))
 	}
 	return f, nil
 }
@@ -118,7 +118,7 @@ func (u *unpacker) Read(p []byte) (int, error) {
 		return 0, regcred.Errorf(regcred.TooLarge,
 			"it unpacks to more than %d times its size, as a decompression bomb does: if it is genuine, unpack it first", u.o.MaxRatio)
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = unpackError(err)
 	}
 	return n, err
@@ -150,7 +150,7 @@ type countingReader struct {
 func (c *countingReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.n += int64(n)
-	if err != nil && err != io.EOF && regcred.CodeOf(err) == regcred.Internal {
+	if err != nil && !errors.Is(err, io.EOF) && regcred.CodeOf(err) == regcred.Internal {
 		err = fileError(err)
 	}
 	return n, err

@@ -122,7 +122,7 @@ func indexTar(ctx context.Context, f io.ReadSeeker) (map[string]tarEntry, error)
 			return nil, err
 		}
 		h, err := tr.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil && !errors.Is(err, tar.ErrInsecurePath) {
@@ -196,7 +196,7 @@ func (ix *tarIndex) add(h *tar.Header, offset int64) error {
 
 // newEntry turns a header into an entry, where it is of a kind that images use.
 func newEntry(h *tar.Header, name string, offset int64) (tarEntry, error) {
-	target := ""
+	var target string
 	switch h.Typeflag {
 	case tar.TypeReg, '\x00':
 		return tarEntry{offset: offset, size: h.Size}, nil

@@ -16,9 +16,8 @@ import (
 const (
 	// chunkSize is how much of a compressed layer is sent in one request.
 	chunkSize = 4 << 20
-	// maxChunkSize is the largest minimum that a registry may ask for: its
-	// client keeps that much in memory.
-	maxChunkSize = 8 << 20
+	// maxChunkSize is the largest minimum that a registry may ask for.
+	maxChunkSize = 16 << 20
 )
 
 // chunks uploads content whose size and digest are not known beforehand. Content
@@ -29,7 +28,7 @@ type chunks struct {
 	ctx    context.Context
 	w      *worker
 	buf    []byte // fills
-	other  []byte // is being sent, or waits for its turn
+	other  []byte // is being sent, or waits for its turn; nil where memory allows one only
 	hash   hash.Hash
 	size   int64
 	upload ociregistry.BlobWriter // nil until the first chunk is full
@@ -52,7 +51,7 @@ func (c *chunks) Write(p []byte) (int, error) {
 		c.buf = append(c.buf, rest[:n]...)
 		rest = rest[n:]
 		if len(c.buf) == cap(c.buf) {
-			if err := c.flush(); err != nil {
+			if err := c.full(); err != nil {
 				return 0, err
 			}
 		}
@@ -60,12 +59,24 @@ func (c *chunks) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// full makes room in the buffer.
+func (c *chunks) full() error {
+	if c.upload == nil {
+		if err := c.start(); err != nil || len(c.buf) < cap(c.buf) {
+			return err
+		}
+	}
+	return c.flush()
+}
+
 // flush starts to send what there is, after what is still being sent.
 func (c *chunks) flush() error {
 	if err := c.wait(); err != nil {
 		return err
 	}
-	if err := c.start(); err != nil {
+	if c.other == nil {
+		_, err := c.upload.Write(c.buf)
+		c.buf = c.buf[:0]
 		return err
 	}
 	c.buf, c.other = c.other[:0], c.buf
@@ -88,20 +99,21 @@ func (c *chunks) wait() error {
 	return err
 }
 
-// start starts the upload where it has not been.
+// start starts the upload. It asks for no chunk size: a client keeps back writes
+// up to that size in a buffer of its own, and lets larger ones straight through.
+// Ours are larger, also than the least that the registry takes.
 func (c *chunks) start() error {
-	if c.upload != nil {
-		return nil
-	}
-	// The client's own buffer is left at its small default: chunks larger than
-	// that go out straight from ours.
 	u, err := c.w.dst.PushBlobChunked(c.ctx, c.w.repo, 0)
 	if err != nil {
 		return err
 	}
 	c.upload = u
-	if n := u.ChunkSize(); n > maxChunkSize {
+	n := u.ChunkSize()
+	if n > maxChunkSize {
 		return regcred.Errorf(regcred.Invalid, "the registry asks for chunks of at least %d bytes; at most %d are supported", n, maxChunkSize)
+	}
+	if n >= cap(c.buf) {
+		c.buf, c.other = append(make([]byte, 0, n+1), c.buf...), nil
 	}
 	return nil
 }

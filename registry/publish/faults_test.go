@@ -226,7 +226,7 @@ func TestDamaged(t *testing.T) {
 	img := archivetest.New("amd64", "one", "two")
 	for kind, files := range exports(img) {
 		t.Run(kind, func(t *testing.T) {
-			i := slices.IndexFunc(files, func(f archivetest.File) bool { return isLayer(f) })
+			i := slices.IndexFunc(files, isLayer)
 			files[i].Body = slices.Clone(files[i].Body)
 			files[i].Body[len(files[i].Body)/2] ^= 1
 			dst := newFaulty(nil)
@@ -335,22 +335,43 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// greedy asks for chunks that are too large to keep in memory.
-type greedy struct{ *faulty }
+// greedy asks for chunks of at least min bytes.
+type greedy struct {
+	*faulty
+	min int
+}
 
 func (g greedy) PushBlobChunked(ctx context.Context, repo string, n int) (ociregistry.BlobWriter, error) {
 	w, err := g.faulty.PushBlobChunked(ctx, repo, n)
-	return greedyUpload{w}, err
+	return greedyUpload{w, g.min}, err
 }
 
-type greedyUpload struct{ ociregistry.BlobWriter }
+type greedyUpload struct {
+	ociregistry.BlobWriter
+	min int
+}
 
-func (greedyUpload) ChunkSize() int { return 1 << 40 }
+func (u greedyUpload) ChunkSize() int { return u.min }
 
-// TestGreedyRegistry refuses a registry that would have us buffer a terabyte.
-func TestGreedyRegistry(t *testing.T) {
+// TestChunkSizes sends chunks as large as the registry asks for, and refuses one
+// that would have us buffer a terabyte.
+func TestChunkSizes(t *testing.T) {
 	file := write(t, archivetest.Tar(archivetest.DockerSave(nil, large())...))
-	_, err := publishFile(t, greedy{newFaulty(nil)}, file)
+	want, err := publishFile(t, newFaulty(nil), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size, writes := range map[int]int{1: 3, 4<<20 - 1: 3, 4 << 20: 3, 6 << 20: 2, 16 << 20: 1} {
+		dst := newFaulty(nil)
+		got, err := publishFile(t, greedy{dst, size}, file)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%d: error %v, %s", size, err, diff)
+		}
+		if dst.count("write") != writes {
+			t.Errorf("%d: %d chunks, want %d: %q", size, dst.count("write"), writes, dst.calls)
+		}
+	}
+	_, err = publishFile(t, greedy{newFaulty(nil), 1 << 40}, file)
 	if regcred.CodeOf(err) != regcred.Invalid || !strings.Contains(err.Error(), "chunks of at least 1099511627776 bytes") {
 		t.Errorf("error %v", err)
 	}

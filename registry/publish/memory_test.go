@@ -105,12 +105,13 @@ func writeLarge(tb testing.TB, layers, mib int) string {
 // sink is a registry that checks what it gets and keeps nothing of it.
 type sink struct {
 	*ociregistry.Funcs
+	chunk   int // the least that it asks for
 	bytes   atomic.Int64
 	mu      sync.Mutex
 	uploads map[string]*sinkUpload
 }
 
-func newSink() *sink { return &sink{uploads: make(map[string]*sinkUpload)} }
+func newSink() *sink { return &sink{chunk: 64 << 10, uploads: make(map[string]*sinkUpload)} }
 
 func (s *sink) ResolveBlob(context.Context, string, digest.Digest) (ocispec.Descriptor, error) {
 	return ocispec.Descriptor{}, ociregistry.ErrBlobUnknown
@@ -160,7 +161,7 @@ func (u *sinkUpload) Write(p []byte) (int, error) {
 func (u *sinkUpload) Close() error   { return nil }
 func (u *sinkUpload) Cancel() error  { return nil }
 func (u *sinkUpload) Size() int64    { return u.size }
-func (u *sinkUpload) ChunkSize() int { return 64 << 10 }
+func (u *sinkUpload) ChunkSize() int { return u.s.chunk }
 func (u *sinkUpload) ID() string     { return u.id }
 
 func (u *sinkUpload) Commit(d digest.Digest) (ocispec.Descriptor, error) {
@@ -219,14 +220,17 @@ func TestMemory(t *testing.T) {
 		name        string
 		layers, mib int
 		compression publish.Compression
+		chunk       int
 	}{
-		{"one layer of 256 MiB", 1, 256, publish.Fast},
-		{"four layers of 64 MiB", 4, 64, publish.Fast},
-		{"one layer as it is", 1, 256, publish.None},
+		{"one layer of 256 MiB", 1, 256, publish.Fast, 64 << 10},
+		{"four layers of 64 MiB", 4, 64, publish.Fast, 64 << 10},
+		{"four layers of 64 MiB in large chunks", 4, 64, publish.Fast, 8 << 20},
+		{"one layer as it is", 1, 256, publish.None, 64 << 10},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			file := writeLarge(t, test.layers, test.mib)
 			dst, s := sinkServer(t)
+			s.chunk = test.chunk
 			peak := watchHeap()
 			a := open(t, file, archive.Options{})
 			res, err := publish.Publish(t.Context(), dst, a.Images()[0], "acme/app", "1", publish.Options{Compression: test.compression})

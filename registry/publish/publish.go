@@ -32,8 +32,9 @@ type Options struct {
 	// Compression is for layers that the archive holds uncompressed and whose
 	// manifest it does not hold.
 	Compression Compression
-	// Workers is how many contents are sent at once. Each takes up to about
-	// 10 MiB of memory. Zero means DefaultWorkers.
+	// Workers is how many contents are sent at once. Each takes about 10 MiB
+	// of memory, and up to 30 at a registry that asks for chunks of 16 MiB. Zero
+	// means DefaultWorkers.
 	Workers int
 	// Progress, if set, is called whenever there is something new, by one
 	// goroutine at a time, and the last time before Publish returns. A slow one

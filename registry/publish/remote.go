@@ -75,7 +75,7 @@ func (t *originTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	case t.origin.scheme == "https" && to.scheme != "https":
 		if req.Body != nil {
-			req.Body.Close()
+			_ = req.Body.Close()
 		}
 		return nil, regcred.Errorf(regcred.Denied, "the registry sends us on from https to %s://%s, where anybody could listen: its configuration is wrong", to.scheme, to.host)
 	default:
