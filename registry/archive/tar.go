@@ -39,7 +39,7 @@ type tarEntry struct {
 func newTarSource(ctx context.Context, f *os.File) (*tarSource, error) {
 	block := make([]byte, tarBlock)
 	n, err := f.ReadAt(block, 0)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fileError(err)
 	}
 	if err := checkTar(block[:n]); err != nil {
