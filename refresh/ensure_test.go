@@ -67,13 +67,7 @@ func TestEnsureNewest(t *testing.T) {
 		r, _ := b.start()
 		b.create("a")
 		b.login("a")
-		_, err := b.store.Update(b.Context(), "a", func(c *regcred.Credential) error {
-			c.Settings = map[string]string{"region": "x"}
-			return nil
-		})
-		if err != nil {
-			b.Fatal(err)
-		}
+		b.change("a")
 		if l, err := r.Ensure(b.Context(), "a"); err != nil || l.Version != 2 {
 			b.Errorf("got %+v, %v", l, err)
 		}

@@ -77,6 +77,18 @@ func (b bench) create(name string) regcred.Credential {
 	return c
 }
 
+// change makes a credential another version.
+func (b bench) change(guid string) {
+	b.Helper()
+	_, err := b.store.Update(b.Context(), guid, func(c *regcred.Credential) error {
+		c.Settings = map[string]string{"changed": time.Now().String()}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
 // login returns the stored login of a credential once nothing moves any more.
 func (b bench) login(guid string) regcred.Login {
 	b.Helper()
@@ -146,19 +158,60 @@ func TestUpdate(t *testing.T) {
 		b.start()
 		b.create("a")
 		b.login("a")
-		update := func(change func(c *regcred.Credential)) {
-			_, err := b.store.Update(b.Context(), "a", func(c *regcred.Credential) error { change(c); return nil })
-			if err != nil {
-				b.Fatal(err)
-			}
+		_, err := b.store.Update(b.Context(), "a", func(c *regcred.Credential) error {
+			c.Labels = map[string]string{"team": "x"}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
 		}
-		update(func(c *regcred.Credential) { c.Labels = map[string]string{"team": "x"} })
 		b.wantMints("a", 1)
-		update(func(c *regcred.Credential) { c.Settings = map[string]string{"region": "x"} })
+		b.change("a")
 		if l := b.login("a"); l.Version != 2 || l.Password.Reveal() != "token-2" {
 			b.Errorf("after a change the login is %+v", l)
 		}
 		b.wantMints("a", 2)
+	})
+}
+
+// TestUpdateWhileFailing: a change is tried at once, however long the next try
+// would have been away.
+func TestUpdateWhileFailing(t *testing.T) {
+	refused := regcred.Errorf(regcred.Denied, "issuer.example.com refuses the key")
+	p := &issuer{lifetime: time.Hour, fault: func(time.Time) error { return refused }}
+	bubble(t, p, func(b bench) {
+		r, _ := b.start()
+		b.create("a")
+		for time.Until(b.status(r, "a").Due) < 10*time.Second {
+			time.Sleep(time.Second)
+		}
+		p.set(func(p *issuer) { p.fault = nil })
+		b.change("a")
+		if l := b.login("a"); l.Version != 2 {
+			b.Errorf("the login is %+v", l)
+		}
+	})
+}
+
+// TestMintAtOnce: who asks for a new login does not wait for those that are due
+// earlier.
+func TestMintAtOnce(t *testing.T) {
+	bubble(t, &issuer{lifetime: time.Hour}, func(b bench) {
+		r, _ := b.start()
+		var guids []string
+		for n := range 20 {
+			guids = append(guids, b.create(fmt.Sprint("c", n)).GUID)
+		}
+		synctest.Wait()
+		begin := time.Now()
+		for _, guid := range guids {
+			if _, err := r.Mint(b.Context(), guid); err != nil {
+				b.Error(err)
+			}
+		}
+		if waited := time.Since(begin); waited > 0 {
+			b.Errorf("it took %s", waited)
+		}
 	})
 }
 
@@ -184,13 +237,7 @@ func TestChangedMeanwhile(t *testing.T) {
 		b.start()
 		b.create("a")
 		time.Sleep(5 * time.Second)
-		_, err := b.store.Update(b.Context(), "a", func(c *regcred.Credential) error {
-			c.Settings = map[string]string{"region": "x"}
-			return nil
-		})
-		if err != nil {
-			b.Fatal(err)
-		}
+		b.change("a")
 		time.Sleep(15 * time.Second)
 		if l := b.login("a"); l.Version != 2 || l.Password.Reveal() != "token-2" {
 			b.Errorf("the login is %+v", l)

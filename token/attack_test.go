@@ -222,6 +222,17 @@ func TestForgedText(t *testing.T) {
 	}
 }
 
+// TestHugeToken checks that what is too long is not even parsed: one that the
+// server's key signed is refused too.
+func TestHugeToken(t *testing.T) {
+	a := newAttacker(t)
+	f := a.honest()
+	f.claims["padding"] = strings.Repeat("x", 16<<10)
+	raw := f.token(t)
+	_, err := a.service.Verify(now, raw, token.UseLogin)
+	wantError(t, err, regcred.Unauthenticated, "longer than 16 KiB", raw)
+}
+
 // TestUses checks that no use accepts the tokens of the other, nor the empty one.
 func TestUses(t *testing.T) {
 	s := newService(t, memory.New(), token.Options{})
