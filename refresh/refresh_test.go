@@ -181,13 +181,13 @@ func TestUpdateWhileFailing(t *testing.T) {
 	p := &issuer{lifetime: time.Hour, fault: func(time.Time) error { return refused }}
 	bubble(t, p, func(b bench) {
 		r, _ := b.start()
-		b.create("a")
-		for time.Until(b.status(r, "a").Due) < 10*time.Second {
+		b.create("failing")
+		for time.Until(b.status(r, "failing").Due) < 10*time.Second {
 			time.Sleep(time.Second)
 		}
 		p.set(func(p *issuer) { p.fault = nil })
-		b.change("a")
-		if l := b.login("a"); l.Version != 2 {
+		b.change("failing")
+		if l := b.login("failing"); l.Version != 2 {
 			b.Errorf("the login is %+v", l)
 		}
 	})

@@ -26,23 +26,24 @@ type forge struct {
 	sign           func(input []byte) []byte
 }
 
-func (f forge) token(t testing.TB) string {
-	t.Helper()
-	input := segment(t, f.header) + "." + segment(t, f.claims)
+func (f forge) token(tb testing.TB) string {
+	tb.Helper()
+	input := segment(tb, f.header) + "." + segment(tb, f.claims)
 	return input + "." + base64.RawURLEncoding.EncodeToString(f.sign([]byte(input)))
 }
 
-func segment(t testing.TB, v any) string {
-	t.Helper()
+func segment(tb testing.TB, v any) string {
+	tb.Helper()
 	b, err := json.Marshal(v)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
 // attacker has all that is public, and the server's own key where a test gives it
-// away to reach the checks behind the signature.
+// away to reach the checks behind the signature. That key is a fixed one, so that
+// the fuzz corpus may name it.
 type attacker struct {
 	service *token.Service
 	server  ed25519.PrivateKey
@@ -50,26 +51,27 @@ type attacker struct {
 	own     ed25519.PrivateKey
 }
 
-func newAttacker(t testing.TB) attacker {
-	t.Helper()
+func newAttacker(tb testing.TB) attacker {
+	tb.Helper()
+	seed := sha256.Sum256([]byte("the key of the server under attack"))
 	store := memory.New()
-	a := attacker{service: newService(t, store, token.Options{Issuer: "registry.example.com"})}
-	seed, err := store.Key(t.Context(), "token-signing", nil)
+	_, err := store.Key(tb.Context(), "token-signing", func() (regcred.Secret, error) {
+		return regcred.NewSecret(base64.StdEncoding.EncodeToString(seed[:])), nil
+	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	b, err := base64.StdEncoding.DecodeString(seed.Reveal())
-	if err != nil {
-		t.Fatal(err)
+	a := attacker{
+		service: newService(tb, store, token.Options{Issuer: "registry.example.com"}),
+		server:  ed25519.NewKeyFromSeed(seed[:]),
 	}
-	a.server = ed25519.NewKeyFromSeed(b)
 	thumbprint, err := (&jose.JSONWebKey{Key: a.server.Public()}).Thumbprint(crypto.SHA256)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	a.kid = base64.RawURLEncoding.EncodeToString(thumbprint)
 	if _, a.own, err = ed25519.GenerateKey(rand.Reader); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return a
 }

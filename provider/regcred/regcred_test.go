@@ -1,6 +1,7 @@
 package regcred_test
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -126,9 +127,7 @@ func TestDefaults(t *testing.T) {
 			tokens := newTokens(t)
 			test.options.Signer, test.options.Host = tokens, host
 			c := regcred.Credential{GUID: "guid-1", Provider: provider.Name, Settings: map[string]string{"repositories": "*"}}
-			for name, value := range test.settings {
-				c.Settings[name] = value
-			}
+			maps.Copy(c.Settings, test.settings)
 			l, err := provider.New(test.options).Mint(t.Context(), c)
 			if err != nil {
 				t.Fatal(err)
