@@ -1,0 +1,164 @@
+package deliver
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"regcred.dev/keyring"
+)
+
+// A change that takes away more than 1 of bulkShare of what is delivered, and more
+// than bulkFloor entries, waits for an operator. docs/decisions/absence.md says why
+// there is a floor.
+const (
+	bulkShare = 10
+	bulkFloor = 10
+)
+
+// Decision is what becomes of each entry that is wanted or was delivered.
+type Decision struct {
+	// Deliver are to be in place as the keyring has them.
+	Deliver []keyring.Auth
+	// Keep stay as they were delivered, because there is nothing better now.
+	Keep []Kept
+	// Remove are to be taken away.
+	Remove []Delivered
+	// Held stay as they were delivered until an operator confirms.
+	Held []Hold
+}
+
+// Kept is a delivered entry that stays without a login that is good now.
+type Kept struct {
+	Delivered
+	// Reason is half a sentence on why.
+	Reason string
+}
+
+// Decide says what a target does at one place. wanted is what the book has for it,
+// with at most one for each key, and delivered is what is recorded of what is
+// there, in any order and from any store. The target carries out Remove before
+// Deliver.
+//
+// Something is taken away only where all of this holds: it came from the book's
+// store; the book is Current, and no older than what was delivered; and either the
+// store recorded the credential's deletion, or it has the credential, with a login,
+// and the keyring no longer gives that login this key. A login that is missing or
+// has expired ends nothing: the last one delivered stays.
+func Decide(now time.Time, book *keyring.Book, wanted []keyring.Auth, delivered []Delivered, confirmed []Hold) Decision {
+	r := rule{now: now, book: book, confirmed: confirmed}
+	there := make(map[string]Delivered, len(delivered))
+	for _, d := range delivered {
+		there[d.Key] = d
+	}
+	taken := make(map[string]bool, len(wanted))
+	for _, a := range wanted {
+		taken[a.Key] = r.want(a, there)
+	}
+	for _, d := range delivered {
+		if !taken[d.Key] {
+			r.unwanted(d)
+		}
+	}
+	r.holdBulk(delivered)
+	return r.Decision
+}
+
+// rule gathers a Decision.
+type rule struct {
+	Decision
+	now       time.Time
+	book      *keyring.Book
+	confirmed []Hold
+	// asked are those of Remove that an operator confirmed.
+	asked []Delivered
+}
+
+// want decides on an entry that the keyring has. It reports false where what was
+// delivered under its key is to be decided on as if nothing were wanted there.
+func (r *rule) want(a keyring.Auth, there map[string]Delivered) bool {
+	d, ok := there[a.Key]
+	switch {
+	case !r.book.Current():
+		return false
+	case !ok, r.isConfirmed(d):
+		r.Deliver = append(r.Deliver, a)
+	case d.StoreID != r.book.StoreID():
+		r.hold(d, otherStore(d))
+	case r.book.Revision() < d.Revision && !expired(d.ExpiresAt, r.now):
+		r.hold(d, r.older(d))
+	case d.GUID == a.GUID && !d.Blocks && r.worse(a, d):
+		r.keep(d, "there is no better login now; the one delivered last stays")
+	default:
+		r.Deliver = append(r.Deliver, a)
+	}
+	return true
+}
+
+// worse reports whether a login that the keyring has is of less use than the one
+// that was delivered from the same credential.
+func (r *rule) worse(a keyring.Auth, d Delivered) bool {
+	return a.Blocks() || expired(a.ExpiresAt, r.now) && !expired(d.ExpiresAt, r.now)
+}
+
+// unwanted decides on what was delivered and is no longer in the keyring.
+func (r *rule) unwanted(d Delivered) {
+	entry, known := r.book.Get(d.GUID)
+	_, deleted := r.book.Deleted(d.GUID)
+	switch {
+	case !r.book.Current():
+		r.hold(d, "the store's credentials are not all read yet")
+	case r.isConfirmed(d):
+		r.asked = append(r.asked, d)
+	case d.StoreID != r.book.StoreID():
+		r.hold(d, otherStore(d))
+	case r.book.Revision() < d.Revision:
+		r.hold(d, r.older(d))
+	case deleted, d.Blocks:
+		r.Remove = append(r.Remove, d)
+	case !known:
+		r.hold(d, "the store does not know its credential "+d.GUID+", and has recorded no deletion")
+	case entry.Err != nil:
+		r.keep(d, "the credential cannot be read from the store; the login delivered last stays")
+	case entry.Login == nil:
+		r.keep(d, "the credential has no login now; the one delivered last stays")
+	default:
+		r.Remove = append(r.Remove, d)
+	}
+}
+
+// holdBulk holds all that would be taken away where that is too much at once, and
+// adds what an operator confirmed.
+func (r *rule) holdBulk(delivered []Delivered) {
+	ours := 0
+	for _, d := range delivered {
+		if d.StoreID == r.book.StoreID() {
+			ours++
+		}
+	}
+	if n := len(r.Remove); n > bulkFloor && n*bulkShare > ours {
+		reason := fmt.Sprintf("one change would take away %d of %d entries, which is more than a tenth", n, ours)
+		for _, d := range r.Remove {
+			r.hold(d, reason)
+		}
+		r.Remove = nil
+	}
+	r.Remove = append(r.Remove, r.asked...)
+}
+
+func (r *rule) hold(d Delivered, reason string) { r.Held = append(r.Held, Hold{d, reason}) }
+func (r *rule) keep(d Delivered, reason string) { r.Keep = append(r.Keep, Kept{d, reason}) }
+
+func (r *rule) isConfirmed(d Delivered) bool {
+	return slices.ContainsFunc(r.confirmed, func(h Hold) bool { return h.Delivered.same(d) })
+}
+
+func (r *rule) older(d Delivered) string {
+	return fmt.Sprintf("the store is at revision %d, and this was delivered at %d: it may be an older copy", r.book.Revision(), d.Revision)
+}
+
+func otherStore(d Delivered) string {
+	return "it was delivered from another store, " + d.StoreID
+}
+
+func expired(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }

@@ -1,0 +1,15 @@
+//go:build !unix
+
+package dockerconfig
+
+import (
+	"io/fs"
+	"os"
+)
+
+// tryLock takes no lock: there is none that all regcreds could take here, and one
+// of them to a file is safe.
+func tryLock(*os.File) (bool, error) { return true, nil }
+
+// keepOwner does nothing: a file has no owner to keep.
+func keepOwner(*os.File, fs.FileInfo) error { return nil }

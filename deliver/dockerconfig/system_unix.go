@@ -1,0 +1,34 @@
+//go:build unix
+
+package dockerconfig
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// tryLock takes the advisory lock of a file, and reports false where another
+// process has it. Closing the file, or the process's end, releases it.
+func tryLock(f *os.File) (bool, error) {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EINTR) {
+		return false, nil
+	}
+	if err != nil {
+		return false, &fs.PathError{Op: "lock", Path: f.Name(), Err: err}
+	}
+	return true, nil
+}
+
+// keepOwner gives f the owner and group of another file, where the process may.
+func keepOwner(f *os.File, as fs.FileInfo) error {
+	old, ok := as.Sys().(*syscall.Stat_t)
+	if !ok || os.Geteuid() != 0 {
+		return nil
+	}
+	return f.Chown(int(old.Uid), int(old.Gid))
+}

@@ -1,0 +1,215 @@
+package deliver
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"regcred.dev"
+	"regcred.dev/keyring"
+)
+
+const (
+	// minPause is the least time between two syncs of a target. It makes one of many
+	// changes at once, and bounds a quarrel with another program over an entry.
+	minPause = 200 * time.Millisecond
+	// The wait before a retry is chosen between zero and minBackoff after the first
+	// failure; the bound doubles with each further one, up to maxBackoff.
+	minBackoff = time.Second
+	maxBackoff = time.Minute
+
+	notReadYet = "waiting for the store: its credentials are not read yet"
+)
+
+// backoff returns how long to wait after a number of failures in a row: full
+// jitter, where random is in [0, 1).
+func backoff(failures int, random float64) time.Duration {
+	bound := minBackoff
+	for range failures - 1 {
+		if bound *= 2; bound >= maxBackoff {
+			bound = maxBackoff
+			break
+		}
+	}
+	return time.Duration(random * float64(bound))
+}
+
+// loop keeps one target right.
+type loop struct {
+	target Target
+	books  *keyring.Books
+	log    *slog.Logger
+	resync time.Duration
+
+	newer chan struct{} // the book has grown
+	wake  chan struct{} // the target's system was changed, or an operator confirmed
+
+	mu        sync.Mutex
+	status    Status
+	confirmed []Hold
+}
+
+// run syncs until ctx ends.
+func (l *loop) run(ctx context.Context) {
+	if _, err := l.books.WaitCurrent(ctx); err != nil {
+		return
+	}
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	for first := true; ctx.Err() == nil; first = false {
+		book := l.books.Now()
+		l.sync(ctx, book)
+		if first {
+			// Not before: the first Sync may create what is watched.
+			helpers.Go(func() { l.watch(ctx) })
+			helpers.Go(func() { l.follow(ctx, book.Revision()) })
+		}
+		l.rest(ctx)
+	}
+}
+
+// follow signals newer whenever the book has grown.
+func (l *loop) follow(ctx context.Context, revision uint64) {
+	for {
+		book, err := l.books.Wait(ctx, revision)
+		if err != nil {
+			return
+		}
+		revision = book.Revision()
+		signal(l.newer)
+	}
+}
+
+// sync syncs once and records how that went.
+func (l *loop) sync(ctx context.Context, book *keyring.Book) {
+	l.mu.Lock()
+	confirmed := l.confirmed
+	l.mu.Unlock()
+
+	report, err := l.target.Sync(ctx, book, SyncOptions{Confirmed: confirmed})
+	if ctx.Err() != nil {
+		return // told to stop: no failure
+	}
+	now := time.Now()
+
+	l.mu.Lock()
+	before := l.status
+	l.status.Report = report
+	if err == nil {
+		l.confirmed = slices.DeleteFunc(l.confirmed, func(h Hold) bool { return slices.Contains(confirmed, h) })
+		l.status.Revision, l.status.SyncedAt = book.Revision(), now
+		l.status.Error, l.status.Failures, l.status.RetryAt = "", 0, time.Time{}
+	} else {
+		l.status.Error = regcred.MessageOf(err)
+		l.status.Failures++
+		l.status.RetryAt = now.Add(max(minPause, backoff(l.status.Failures, rand.Float64())))
+	}
+	after := l.status
+	l.mu.Unlock()
+	l.report(before, after, err)
+}
+
+// report logs what has begun or ended since the sync before.
+func (l *loop) report(before, after Status, err error) {
+	switch {
+	case err != nil && before.Failures == 0:
+		l.log.Warn("delivery fails", "err", err)
+	case err != nil:
+		l.log.Debug("delivery still fails", "err", err, "failures", after.Failures)
+	case before.Failures > 0:
+		l.log.Info("delivery works again", "failures", before.Failures)
+	}
+	if after.Changed > 0 {
+		l.log.Info("delivered", "changed", after.Changed, "entries", after.Delivered, "revision", after.Revision)
+	}
+	if alarm := after.Alarm(); alarm != "" && alarm != before.Alarm() {
+		l.log.Warn("delivery holds changes back until an operator confirms", "held", alarm)
+	}
+	for _, w := range after.Warnings {
+		if !slices.Contains(before.Warnings, w) {
+			l.log.Warn("delivery: " + w)
+		}
+	}
+}
+
+// rest waits until the next sync is due. After a failure a newer book does not cut
+// the wait short: a change of the target's system, or an operator, does.
+func (l *loop) rest(ctx context.Context) {
+	pause(ctx, minPause)
+	newer, wait := l.newer, l.resync
+	if s := l.snapshot(); s.Failures > 0 {
+		newer, wait = nil, time.Until(s.RetryAt)
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-newer:
+	case <-l.wake:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// watch keeps the target's own watch running until ctx ends.
+func (l *loop) watch(ctx context.Context) {
+	for failures := 1; ; failures++ {
+		var watched atomic.Bool
+		err := l.target.Watch(ctx, func() {
+			watched.Store(true)
+			l.setWatchError("")
+			signal(l.wake)
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		if watched.Load() {
+			failures = 1
+		}
+		l.setWatchError(regcred.MessageOf(err))
+		l.log.Debug("the target is not watched", "err", err)
+		pause(ctx, backoff(failures, rand.Float64()))
+	}
+}
+
+func (l *loop) setWatchError(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.status.WatchError = text
+}
+
+// confirm lets go what is held now.
+func (l *loop) confirm() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.status.Held) == 0 {
+		return regcred.Errorf(regcred.NotFound, "target %s holds nothing back: there is nothing to confirm", l.status.Name)
+	}
+	l.confirmed = slices.Clone(l.status.Held)
+	signal(l.wake)
+	return nil
+}
+
+func (l *loop) snapshot() Status {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.status
+}
+
+// signal makes the next receive from c succeed, once.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
