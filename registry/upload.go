@@ -17,9 +17,10 @@ import (
 	"regcred.dev"
 )
 
-// chunkSize is the size in bytes of the chunks that clients are asked for: large,
-// since nothing is gained by small ones.
-const chunkSize = 16 << 20
+// chunkSize is the least size in bytes of the chunks that clients are asked for
+// (OCI-Chunk-Min-Length). Clients hold a whole chunk in memory, and may well send
+// larger ones: so it is small.
+const chunkSize = 64 << 10
 
 // PushBlob implements ociregistry.Interface. A negative size means that it is not
 // known.

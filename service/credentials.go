@@ -140,10 +140,12 @@ func notFound(guid string) error {
 }
 
 // List returns the credentials that match the filter and that the caller may
-// read, oldest first.
+// read, oldest first. One that the store cannot read is left out, and logged.
 func (s *Service) List(ctx context.Context, caller regcred.Caller, f regcred.Filter) ([]Credential, error) {
 	stored, err := s.o.Store.List(ctx, f)
-	if err != nil {
+	if regcred.CodeOf(err) == regcred.Corrupt {
+		s.o.Log.ErrorContext(ctx, "credentials left out of a list", "error", err)
+	} else if err != nil {
 		return nil, err
 	}
 	var list []Credential

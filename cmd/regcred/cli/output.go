@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// outputFlag is -o: "" for people, "json" for programs.
+type outputFlag string
+
+func (o *outputFlag) add(cmd *cobra.Command) {
+	cmd.Flags().VarP(o, "output", "o", "output format: json")
+}
+
+// Set implements pflag.Value.
+func (o *outputFlag) Set(s string) error {
+	if s != "json" {
+		return fmt.Errorf("there is only json")
+	}
+	*o = outputFlag(s)
+	return nil
+}
+
+// String implements pflag.Value.
+func (o *outputFlag) String() string { return string(*o) }
+
+// Type implements pflag.Value.
+func (o *outputFlag) Type() string { return "format" }
+
+// write prints v as JSON, or else has people print it for people.
+func (o *outputFlag) write(w io.Writer, v any, people func(io.Writer)) error {
+	if *o == "json" {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(v)
+	}
+	people(w)
+	return nil
+}
+
+// table prints rows under a header, in columns.
+func table(w io.Writer, header string, rows [][]string) {
+	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(tw, strings.ReplaceAll(header, " ", "\t"))
+	for _, row := range rows {
+		fmt.Fprintln(tw, strings.Join(row, "\t"))
+	}
+	_ = tw.Flush()
+}
+
+// until says how far away a time is: "in 11h59m", "30s ago", "never".
+func until(t *time.Time) string {
+	if t == nil {
+		return "never"
+	}
+	d := time.Until(*t)
+	if d < 0 {
+		return short(-d) + " ago"
+	}
+	return "in " + short(d)
+}
+
+// short prints a duration by its two largest units.
+func short(d time.Duration) string {
+	switch {
+	case d >= 48*time.Hour:
+		return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
+	case d >= time.Minute:
+		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
+	}
+	return fmt.Sprintf("%ds", d/time.Second)
+}

@@ -1,0 +1,169 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"regcred.dev/client"
+	"regcred.dev/keyring"
+)
+
+func (p *Program) resolveCommand() *cobra.Command {
+	var scope scopeFlags
+	var out outputFlag
+	cmd := &cobra.Command{
+		Use:   "resolve IMAGE",
+		Short: "Say which credential an image is pulled with, and why",
+		Args:  wantArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := scope.scope()
+			if err != nil {
+				return err
+			}
+			c, err := p.connect()
+			if err != nil {
+				return err
+			}
+			r, err := c.Resolve(cmd.Context(), args[0], s)
+			if err != nil {
+				return err
+			}
+			return out.write(p.Stdout, r, func(w io.Writer) { describeResolution(w, r) })
+		},
+	}
+	scope.add(cmd)
+	out.add(cmd)
+	return cmd
+}
+
+func describeResolution(w io.Writer, r client.Resolution) {
+	fmt.Fprintf(w, "image:       %s\n", r.Image)
+	for i, l := range r.Candidates {
+		label := ""
+		if i == 0 {
+			label = "candidates:"
+		}
+		fmt.Fprintf(w, "%-12s %s\n", label, l)
+	}
+	if r.Match != nil {
+		fmt.Fprintf(w, "credential:  %s at scope %s (%s)\n", r.Match.Location, r.Match.Scope, r.Match.GUID)
+		fmt.Fprintf(w, "username:    %s\n", r.Match.Username)
+	}
+	fmt.Fprintf(w, "why:         %s\n", r.Why)
+	if r.Problem != "" {
+		fmt.Fprintf(w, "problem:     %s\n", r.Problem)
+	}
+}
+
+func (p *Program) dockerConfigCommand() *cobra.Command {
+	var scope scopeFlags
+	var dialect string
+	var broaden bool
+	cmd := &cobra.Command{
+		Use:   "docker-config",
+		Short: "Print a scope's keyring as a docker config file",
+		Long: `Print a scope's keyring as a docker config file, in the dialect of who reads it:
+docker (also go-containerregistry and most others), containers (podman, skopeo,
+buildah) or kubelet (pull secrets). It holds logins in clear.`,
+		Args: wantArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := scope.scope()
+			if err != nil {
+				return err
+			}
+			if _, err := keyring.ParseDialect(dialect); err != nil {
+				return &usageError{err}
+			}
+			c, err := p.connect()
+			if err != nil {
+				return err
+			}
+			file, err := c.DockerConfig(cmd.Context(), s, dialect, broaden)
+			if err != nil {
+				return err
+			}
+			_, err = io.WriteString(p.Stdout, file.Reveal())
+			return err
+		},
+	}
+	scope.add(cmd)
+	cmd.Flags().StringVar(&dialect, "for", string(keyring.Docker), "dialect: docker, containers, kubelet or deis")
+	cmd.Flags().BoolVar(&broaden, "broaden", false, "let a lone credential for a path stand for its whole host")
+	return cmd
+}
+
+func (p *Program) statusCommand() *cobra.Command {
+	var out outputFlag
+	cmd := &cobra.Command{
+		Use: "status", Short: "Show the server's state: logins, problems, targets", Args: wantArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := p.connect()
+			if err != nil {
+				return err
+			}
+			st, err := c.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return out.write(p.Stdout, st, func(w io.Writer) { describeStatus(w, st) })
+		},
+	}
+	out.add(cmd)
+	return cmd
+}
+
+func describeStatus(w io.Writer, st client.Status) {
+	fmt.Fprintf(w, "regcred %s at %s, store %s, revision %d\n", st.Version, st.URL, st.StoreID, st.Revision)
+	fmt.Fprintf(w, "%d credentials, next renewal %s\n", st.Credentials, until(st.NextRenewal))
+	if len(st.Problems) == 0 {
+		fmt.Fprintln(w, "every credential has a good login")
+	}
+	for _, pr := range st.Problems {
+		fmt.Fprintf(w, "problem: %s at scope %s (%s): %s\n", orElse(pr.Location, pr.Provider), pr.Scope, pr.GUID, pr.Error)
+		if pr.ExpiresAt != nil {
+			fmt.Fprintf(w, "  its login expires %s\n", until(pr.ExpiresAt))
+		}
+	}
+	for _, t := range st.Targets {
+		describeTarget(w, t)
+	}
+}
+
+func describeTarget(w io.Writer, t client.Target) {
+	fmt.Fprintf(w, "target %s (scope %s): %d delivered, revision %d\n", t.Name, t.Scope, t.Delivered, t.Revision)
+	if t.EarliestExpiry != nil {
+		fmt.Fprintf(w, "  the first delivered login expires %s\n", until(t.EarliestExpiry))
+	}
+	for _, o := range t.Omitted {
+		fmt.Fprintf(w, "  left out: %s at scope %s: %s\n", o.Location, o.Scope, o.Reason)
+	}
+	for _, s := range t.Warnings {
+		fmt.Fprintf(w, "  warning: %s\n", s)
+	}
+	if t.Held != "" {
+		fmt.Fprintf(w, "  HELD: %s\n  To let it happen: regcred target confirm %s\n", t.Held, t.Name)
+	}
+	if t.Error != "" {
+		fmt.Fprintf(w, "  ERROR: %s\n", t.Error)
+	}
+}
+
+func (p *Program) targetCommand() *cobra.Command {
+	confirm := &cobra.Command{
+		Use: "confirm NAME", Short: "Let a target carry out the removals that it holds back", Args: wantArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := p.connect()
+			if err != nil {
+				return err
+			}
+			if err := c.ConfirmTarget(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			fmt.Fprintf(p.Stdout, "target %s: removals confirmed\n", args[0])
+			return nil
+		},
+	}
+	return group("target", "Act on the targets that keyrings are delivered to", confirm)
+}

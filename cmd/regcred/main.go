@@ -1,0 +1,13 @@
+// Command regcred keeps every workload's access to its container images working:
+// see README.md.
+package main
+
+import (
+	"os"
+
+	"regcred.dev/cmd/regcred/cli"
+)
+
+func main() {
+	os.Exit(cli.System().Main(os.Args[1:]))
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"regcred.dev/cmd/regcred/cli"
+	"regcred.dev/cmd/regcred/demo"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"regcred": func() { os.Exit(cli.System().Main(os.Args[1:])) },
+	})
+}
+
+// TestScript runs testdata/script: what the program does, as its users see it.
+func TestScript(t *testing.T) { testscript.Run(t, scriptParams("testdata/script")) }
+
+// scriptParams are how scripts are run: each has a directory of its own, in which
+// it may start a server.
+func scriptParams(dir string) testscript.Params {
+	return testscript.Params{
+		Dir: dir,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HOME", env.WorkDir)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":      exits,
+			"ready":      ready,
+			"packimage":  packImage,
+			"eventually": eventually,
+		},
+	}
+}
+
+// exits CODE COMMAND... runs a command that must end with that exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND [ARGUMENT]...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit, ok := err.(*exec.ExitError); ok {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// patience bounds each wait for a server.
+const patience = 20 * time.Second
+
+// ready waits for the server of ./regcred-data and sets HOSTPORT to where it
+// listens.
+func ready(ts *testscript.TestScript, _ bool, _ []string) {
+	until(ts, func() error { return ts.Exec("regcred", "status") })
+	line := ts.ReadFile("stdout")
+	_, rest, _ := strings.Cut(line, "http://")
+	host, _, ok := strings.Cut(rest, ",")
+	if !ok {
+		ts.Fatalf("status does not tell the server's address: %s", line)
+	}
+	ts.Setenv("HOSTPORT", host)
+	token, err := os.ReadFile(ts.MkAbs("regcred-data/admin.token"))
+	ts.Check(err)
+	ts.Setenv("ADMIN_TOKEN", strings.TrimSpace(string(token)))
+}
+
+// eventually COMMAND... runs a command until it succeeds.
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	until(ts, func() error {
+		err := ts.Exec(args[0], args[1:]...)
+		if neg && err == nil {
+			return fmt.Errorf("%v still succeeds", args)
+		}
+		if neg {
+			return nil
+		}
+		return err
+	})
+}
+
+func until(ts *testscript.TestScript, f func() error) {
+	deadline := time.Now().Add(patience)
+	for {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("not within %s: %v", patience, err)
+		}
+		time.Sleep(20 * time.Millisecond) //nolint:forbidigo // polling a process
+	}
+}
+
+// packimage FILE ARCHIVE writes a `docker save` archive with one file in it.
+func packImage(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: packimage FILE ARCHIVE")
+	}
+	ts.Check(demo.PackImage(ts.MkAbs(args[0]), filepath.Clean(ts.MkAbs(args[1]))))
+}

@@ -1,0 +1,90 @@
+package server
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+var (
+	expiryDesc = prometheus.NewDesc("regcred_login_expiry_seconds",
+		"Seconds until the credential's current login expires; negative once it has. Logins that never expire have none.",
+		[]string{"guid", "location", "scope", "provider"}, nil)
+	failuresDesc = prometheus.NewDesc("regcred_mint_consecutive_failures",
+		"Mints of the credential's login that failed since the last good one.",
+		[]string{"guid", "location", "scope", "provider"}, nil)
+	credentialsDesc = prometheus.NewDesc("regcred_credentials",
+		"Credentials by provider, and whether they have a login that is valid now.",
+		[]string{"provider", "login"}, nil)
+	targetSyncedDesc = prometheus.NewDesc("regcred_target_last_sync_timestamp_seconds",
+		"When the target was last made to match, in Unix time.", []string{"target"}, nil)
+	targetEntriesDesc = prometheus.NewDesc("regcred_target_entries",
+		"Logins that the target holds.", []string{"target"}, nil)
+	targetProblemDesc = prometheus.NewDesc("regcred_target_problem",
+		"1 where the target's last sync failed (error), or removals are held back (held).", []string{"target", "kind"}, nil)
+)
+
+// metrics returns what /metrics serves; other parts register theirs with it.
+func (s *Server) metrics() *prometheus.Registry {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), s)
+	return reg
+}
+
+// Describe implements prometheus.Collector.
+func (s *Server) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{expiryDesc, failuresDesc, credentialsDesc, targetSyncedDesc, targetEntriesDesc, targetProblemDesc} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (s *Server) Collect(ch chan<- prometheus.Metric) {
+	now := time.Now()
+	type kind struct{ provider, login string }
+	counts := map[kind]int{}
+	for e := range s.books.Now().Entries() {
+		state := "none"
+		labels := []string{e.GUID, e.Location.String(), e.Scope.String(), e.Provider}
+		if e.Login != nil {
+			state = "valid"
+			if e.Login.Expired(now) {
+				state = "expired"
+			}
+			if !e.Login.ExpiresAt.IsZero() {
+				ch <- gauge(expiryDesc, e.Login.ExpiresAt.Sub(now).Seconds(), labels...)
+			}
+		}
+		counts[kind{e.Provider, state}]++
+		if st, ok := s.fresh.Status(e.GUID); ok && st.Failures > 0 {
+			ch <- gauge(failuresDesc, float64(st.Failures), labels...)
+		}
+	}
+	for k, n := range counts {
+		ch <- gauge(credentialsDesc, float64(n), k.provider, k.login)
+	}
+	s.collectTargets(ch)
+}
+
+func (s *Server) collectTargets(ch chan<- prometheus.Metric) {
+	for _, t := range s.runner.Status() {
+		if !t.SyncedAt.IsZero() {
+			ch <- gauge(targetSyncedDesc, float64(t.SyncedAt.Unix()), t.Name)
+		}
+		ch <- gauge(targetEntriesDesc, float64(t.Delivered), t.Name)
+		ch <- gauge(targetProblemDesc, oneIf(t.Error != ""), t.Name, "error")
+		ch <- gauge(targetProblemDesc, oneIf(len(t.Held) > 0), t.Name, "held")
+	}
+}
+
+func gauge(d *prometheus.Desc, v float64, labels ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

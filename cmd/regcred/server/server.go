@@ -1,0 +1,314 @@
+// Package server puts a regcred server together from its parts and runs it. It is
+// the one place that picks implementations.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"regcred.dev"
+	"regcred.dev/api"
+	"regcred.dev/config"
+	"regcred.dev/deliver"
+	"regcred.dev/deliver/dockerconfig"
+	"regcred.dev/imageref"
+	"regcred.dev/keyring"
+	regcredprovider "regcred.dev/provider/regcred"
+	"regcred.dev/provider/static"
+	"regcred.dev/refresh"
+	"regcred.dev/registry"
+	"regcred.dev/registry/blob"
+	"regcred.dev/seal"
+	"regcred.dev/service"
+	"regcred.dev/store/sqlite"
+	"regcred.dev/token"
+)
+
+// Names in the data directory. All files there have mode 0600.
+const (
+	SocketName     = "regcred.sock" // the API for who may open it: its admin
+	AdminTokenName = "admin.token"  // an API token of the role admin
+	databaseName   = "regcred.db"
+	keyName        = "seal.key"
+	registryName   = "registry"
+)
+
+// shutdownTimeout bounds how long requests under way may take to end.
+const shutdownTimeout = 15 * time.Second
+
+// Server is a running server.
+type Server struct {
+	cfg    config.Config
+	log    *slog.Logger
+	store  *sqlite.Store
+	books  *keyring.Books
+	tokens *token.Service
+	fresh  *refresh.Refresher
+	runner *deliver.Runner
+	svc    *service.Service
+	blobs  *blob.Dir
+	images *registry.Storage
+	tcp    net.Listener
+	socket net.Listener
+	public *url.URL
+	web    *http.Server
+}
+
+// Open makes what the server needs in its data directory, at the first start, and
+// opens it. It listens, but does not serve before Run.
+func Open(ctx context.Context, cfg config.Config, version string, log *slog.Logger) (_ *Server, err error) {
+	s := &Server{cfg: cfg, log: log}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	if err := s.openStore(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.listen(); err != nil {
+		return nil, err
+	}
+	s.tokens, err = token.New(ctx, s.store, token.Options{Issuer: "regcred:" + s.store.ID(), MaxLifetime: s.maxLifetime()})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.adminToken(ctx); err != nil {
+		return nil, err
+	}
+	return s, s.assemble(version)
+}
+
+// maxLifetime is the longest that anything signed here may live.
+func (s *Server) maxLifetime() time.Duration {
+	return max(s.cfg.Registry.LoginLifetime, token.DefaultMaxLifetime)
+}
+
+func (s *Server) path(name string) string { return filepath.Join(s.cfg.DataDir, name) }
+
+func (s *Server) openStore(ctx context.Context) error {
+	exists, err := sqlite.Exists(s.path(databaseName))
+	if err != nil {
+		return err
+	}
+	key, err := seal.OpenKeyFile(s.path(keyName), !exists)
+	if err != nil {
+		return err
+	}
+	s.store, err = sqlite.Open(ctx, sqlite.Options{Path: s.path(databaseName), Keys: seal.Keys{key}, Log: s.log})
+	return err
+}
+
+// listen opens the TCP address and the local socket.
+func (s *Server) listen() error {
+	var err error
+	if s.tcp, err = net.Listen("tcp", s.cfg.Listen); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	s.public = s.cfg.PublicURL
+	if s.public == nil {
+		s.public = &url.URL{Scheme: "http", Host: s.tcp.Addr().String()}
+	}
+	// The store's lock says that no other server uses this directory: a socket
+	// that is there was left behind.
+	socket := s.path(SocketName)
+	if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("local socket: %w", err)
+	}
+	if s.socket, err = net.Listen("unix", socket); err != nil {
+		return fmt.Errorf("local socket: %w", err)
+	}
+	return os.Chmod(socket, 0o600)
+}
+
+// assemble puts the parts together.
+func (s *Server) assemble(version string) error {
+	host, err := imageref.ParseLocation(s.public.Host)
+	if err != nil {
+		return fmt.Errorf("public URL: %w", err)
+	}
+	providers := map[string]regcred.Provider{}
+	for _, p := range []regcred.Provider{
+		static.New(),
+		regcredprovider.New(regcredprovider.Options{
+			Signer: s.tokens, Host: host.Host(),
+			Lifetime: s.cfg.Registry.LoginLifetime, MaxLifetime: s.cfg.Registry.LoginLifetime,
+		}),
+	} {
+		providers[p.Describe().Name] = p
+	}
+	s.books = keyring.New(s.store.ID())
+	s.fresh = refresh.New(refresh.Options{Store: s.store, Providers: providers, Log: s.log})
+	s.runner = deliver.NewRunner(deliver.Options{Books: s.books, Targets: s.targets(), Log: s.log})
+	s.svc = service.New(service.Options{
+		Store: s.store, Books: s.books, Refresher: s.fresh, Providers: providers, Tokens: s.tokens,
+		Targets: s.runner, LoginLifetime: s.maxLifetime(), Version: version, Log: s.log,
+	})
+	if s.blobs, err = blob.Open(s.path(registryName)); err != nil {
+		return err
+	}
+	metrics := s.metrics()
+	s.images = registry.NewStorage(s.blobs)
+	images, err := registry.New(registry.Options{
+		Storage: s.images, Tokens: s.tokens, PublicURL: s.public, Log: s.log, Metrics: metrics,
+	})
+	if err != nil {
+		return err
+	}
+	s.web = &http.Server{
+		Handler: api.New(api.Options{
+			Service: s.svc, Authenticate: s.tokens.Authenticate, Ready: s.ready, PublicURL: s.public, Log: s.log,
+			Mounts: map[string]http.Handler{
+				"/v2/": images, "/v2": images, registry.TokenPath: images,
+				"GET /metrics": promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}),
+			},
+		}),
+		ReadHeaderTimeout: 10 * time.Second,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			if c.LocalAddr().Network() == "unix" {
+				return api.LocalContext(ctx)
+			}
+			return ctx
+		},
+	}
+	return nil
+}
+
+func (s *Server) targets() []deliver.Target {
+	var targets []deliver.Target
+	for _, t := range s.cfg.Targets {
+		targets = append(targets, dockerconfig.New(dockerconfig.Options{
+			Name: t.Name, Paths: t.DockerConfig.Paths, Scope: t.Scope, Dialect: t.DockerConfig.For,
+			Broaden: t.DockerConfig.Broaden, Adopt: t.DockerConfig.Adopt, Log: s.log,
+		}))
+	}
+	return targets
+}
+
+// URL returns how clients reach the server.
+func (s *Server) URL() string { return s.public.String() }
+
+// ready says why the server is not ready yet.
+func (s *Server) ready() error {
+	if !s.books.Now().Current() {
+		return regcred.Errorf(regcred.Unavailable, "the credentials are being read")
+	}
+	return nil
+}
+
+// Run serves until ctx ends, then ends in good order: requests under way are
+// finished, and what they changed is stored. It returns nil after that, or the
+// error that ended it early. The Server is closed in any case.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.close()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return ended(ctx, s.books.Follow(ctx, s.store)) })
+	group.Go(func() error { return ended(ctx, s.fresh.Run(ctx)) })
+	group.Go(func() error { return s.serve(ctx, group) })
+	return group.Wait()
+}
+
+// serve declares the configuration's credentials, and then serves clients and runs
+// the targets: nobody sees a state that lacks what the configuration adds.
+func (s *Server) serve(ctx context.Context, group *errgroup.Group) error {
+	if err := s.svc.Declare(ctx, declared(s.cfg.Credentials)); err != nil {
+		return ended(ctx, err)
+	}
+	group.Go(func() error { return s.runner.Run(ctx) })
+	group.Go(func() error { return s.cleanUploads(ctx) })
+	for _, l := range []net.Listener{s.tcp, s.socket} {
+		group.Go(func() error {
+			if err := s.web.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				return err
+			}
+			return nil
+		})
+	}
+	s.log.Info("serving", "url", s.URL(), "data", s.cfg.DataDir, "store", s.store.ID())
+	<-ctx.Done()
+	s.log.Info("shutting down")
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	return s.web.Shutdown(ctx)
+}
+
+// Uploads that nobody went on with for uploadPatience are removed, every
+// uploadInterval.
+const (
+	uploadPatience = 24 * time.Hour
+	uploadInterval = time.Hour
+)
+
+func (s *Server) cleanUploads(ctx context.Context) error {
+	tick := time.NewTicker(uploadInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			if _, err := s.images.CleanUploads(ctx, now.Add(-uploadPatience)); err != nil {
+				s.log.WarnContext(ctx, "cleaning up unfinished uploads failed", "error", err)
+			}
+		}
+	}
+}
+
+// ended leaves out the error by which a part says that it was told to end.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
+}
+
+// declared are the credentials of the configuration as service takes them.
+func declared(list []config.Credential) []service.NewCredential {
+	var out []service.NewCredential
+	for _, c := range list {
+		settings := map[string]regcred.Secret{}
+		for name, value := range c.Settings {
+			settings[name] = regcred.NewSecret(value)
+		}
+		for name, value := range c.References {
+			settings[name] = value
+		}
+		out = append(out, service.NewCredential{
+			Scope: c.Scope, Location: c.Spelling, Username: c.Username, Password: c.Password,
+			Provider: c.Provider, Settings: settings,
+		})
+	}
+	return out
+}
+
+// close releases whatever is open.
+func (s *Server) close() {
+	for _, l := range []net.Listener{s.tcp, s.socket} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+	if s.blobs != nil {
+		_ = s.blobs.Close()
+	}
+	if s.store != nil {
+		_ = s.store.Close()
+	}
+}
