@@ -71,6 +71,13 @@ func (w *writer) docker(o RenderOptions) {
 		w.left[host] = r.problem
 		w.write(r)
 	}
+	// go.podman.io/image takes hubKey and hubAlias for the same host, and either
+	// entry for it, unless Docker Hub also has an entry by its own name.
+	if _, ok := w.auths[hubAlias]; ok {
+		hub := w.auths[imageref.DockerHub]
+		hub.Key = imageref.DockerHub
+		w.auths[hubKey] = hub
+	}
 }
 
 // wholeHost returns the region of a host as a client sees it that does not look
