@@ -8,9 +8,10 @@ import (
 	"regcred.dev/keyring"
 )
 
-// A change that takes away more than 1 of bulkShare of what is delivered, and more
-// than bulkFloor entries, waits for an operator. docs/decisions/absence.md says why
-// there is a floor.
+// A change that takes something away of more than one in bulkShare of the delivered
+// credentials, and of more than bulkFloor of them, waits for an operator. Deleting
+// what is not needed any more is everyday work where there are few; where everything
+// asks to be confirmed, people confirm without looking.
 const (
 	bulkShare = 10
 	bulkFloor = 10
@@ -130,14 +131,17 @@ func (r *rule) unwanted(d Delivered) {
 // holdBulk holds all that would be taken away where that is too much at once, and
 // adds what an operator confirmed.
 func (r *rule) holdBulk(delivered []Delivered) {
-	ours := 0
+	going, ours := map[string]bool{}, map[string]bool{}
+	for _, d := range r.Remove {
+		going[d.GUID] = true
+	}
 	for _, d := range delivered {
 		if d.StoreID == r.book.StoreID() {
-			ours++
+			ours[d.GUID] = true
 		}
 	}
-	if n := len(r.Remove); n > bulkFloor && n*bulkShare > ours {
-		reason := fmt.Sprintf("one change would take away %d of %d entries, which is more than a tenth", n, ours)
+	if len(going) > bulkFloor && len(going)*bulkShare > len(ours) {
+		reason := fmt.Sprintf("one change would take away %d of %d credentials, which is more than a tenth", len(going), len(ours))
 		for _, d := range r.Remove {
 			r.hold(d, reason)
 		}
