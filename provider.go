@@ -1,6 +1,9 @@
 package regcred
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // Provider mints logins from credentials: the short-lived ones of a registry's
 // issuer, or the very username and password that were stored. Implementations
@@ -83,9 +86,9 @@ func (info ProviderInfo) unknown(name string) error {
 	if len(info.Fields) == 0 {
 		return Errorf(Invalid, "provider %s takes no settings, but %q is set", info.Name, name)
 	}
-	names := info.Fields[0].Name
-	for _, f := range info.Fields[1:] {
-		names += ", " + f.Name
+	var names []string
+	for _, f := range info.Fields {
+		names = append(names, f.Name)
 	}
-	return Errorf(Invalid, "provider %s has no setting %q; it takes %s", info.Name, name, names)
+	return Errorf(Invalid, "provider %s has no setting %q; it takes %s", info.Name, name, strings.Join(names, ", "))
 }

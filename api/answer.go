@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -79,7 +80,7 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	kind := errorKinds[regcred.CodeOf(err)]
 	item := client.ErrorItem{Code: kind.code, Title: kind.title, Detail: regcred.MessageOf(err)}
 	status := kind.status
-	if bad, ok := err.(*requestError); ok {
+	if bad, ok := errors.AsType[*requestError](err); ok {
 		status = http.StatusBadRequest
 		item = client.ErrorItem{Code: bad.code, Title: bad.title, Detail: bad.detail}
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -185,9 +186,7 @@ func (c *Client) Credentials(ctx context.Context, filter url.Values) ([]Credenti
 	var all []Credential
 	for page := 1; ; page++ {
 		q := url.Values{"per_page": {"5000"}, "page": {fmt.Sprint(page)}}
-		for key, values := range filter {
-			q[key] = values
-		}
+		maps.Copy(q, filter)
 		out, err := call[Page[Credential]](ctx, c, http.MethodGet, "/v3/registry_credentials", q, nil)
 		if err != nil {
 			return nil, err

@@ -78,7 +78,7 @@ func (p *parser) problem(line int, format string, args ...any) {
 var (
 	lineOf       = regexp.MustCompile(`line (\d+):`)
 	unknownField = regexp.MustCompile(`^line (\d+): field (\S+) not found in type`)
-	wrongType    = regexp.MustCompile("^line (\\d+): cannot unmarshal !!(\\w+).* into (.*)$")
+	wrongType    = regexp.MustCompile(`^line (\d+): cannot unmarshal !!(\w+).* into (.*)$`)
 	duplicateKey = regexp.MustCompile(`^line (\d+): mapping key "?([^"]*)"? already defined at line (\d+)`)
 )
 

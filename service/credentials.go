@@ -2,7 +2,9 @@ package service
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"regcred.dev"
@@ -94,7 +96,7 @@ func (s *Service) build(caller regcred.Caller, in NewCredential) (regcred.Creden
 func (s *Service) configure(caller regcred.Caller, c *regcred.Credential, settings map[string]regcred.Secret) error {
 	p, ok := s.o.Providers[c.Provider]
 	if !ok {
-		return regcred.Errorf(regcred.Invalid, "there is no provider %q; there are %s", c.Provider, quoteList(s.providerNames()))
+		return regcred.Errorf(regcred.Invalid, "there is no provider %q; there are %s", c.Provider, strings.Join(slices.Sorted(maps.Keys(s.o.Providers)), ", "))
 	}
 	fields := map[string]regcred.Field{}
 	for _, f := range p.Describe().Fields {
@@ -205,9 +207,7 @@ func settingsOf(c regcred.Credential) map[string]regcred.Secret {
 	for name, value := range c.Settings {
 		all[name] = regcred.NewSecret(value)
 	}
-	for name, value := range c.Secrets {
-		all[name] = value
-	}
+	maps.Copy(all, c.Secrets)
 	return all
 }
 
@@ -302,13 +302,4 @@ func (s *Service) view(c regcred.Credential) Credential {
 		v.Login.RenewAt, v.Login.Failures, v.Login.Problem = status.Due, status.Failures, status.Problem
 	}
 	return v
-}
-
-func (s *Service) providerNames() []string {
-	var names []string
-	for name := range s.o.Providers {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }

@@ -69,6 +69,3 @@ func (s *Service) upsert(ctx context.Context, c regcred.Credential) error {
 	}
 	return err
 }
-
-// quoteList joins names for an error.
-func quoteList(names []string) string { return strings.Join(names, ", ") }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,10 +26,8 @@ func TestClients(t *testing.T) {
 		if !ok {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		}
-		for _, name := range without {
-			if name == client {
-				return true, nil
-			}
+		if slices.Contains(without, client) {
+			return true, nil
 		}
 		if _, err := exec.LookPath(client); err != nil {
 			return false, fmt.Errorf("%s is not installed: install it (Debian: apt-get install %s), or set REGCRED_WITHOUT=%s", client, client, client)

@@ -54,25 +54,21 @@ func (p *Program) Main(args []string) int {
 
 // Run is Main without signals.
 func (p *Program) Run(ctx context.Context, args []string) int {
-	root := p.root()
+	root := p.root() //nolint:contextcheck // a command gets its context when it runs
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintf(p.Stderr, "regcred: %s\n", describe(err))
-	if usage, ok := errors.AsType[*usageError](err); ok || isCobraUsage(err) {
-		_ = usage
+	// An error that is not regcred's own comes from the operating system here, and
+	// says what it knows.
+	fmt.Fprintf(p.Stderr, "regcred: %s\n", strings.TrimSpace(err.Error()))
+	if _, ok := errors.AsType[*usageError](err); ok || isCobraUsage(err) {
 		fmt.Fprintf(p.Stderr, "See '%s --help'.\n", cmd.CommandPath())
 		return exitUsage
 	}
 	return exitFailed
 }
-
-// describe returns an error's text for the person at the terminal. Errors that
-// are not regcred's own come from the operating system here, and say what they
-// know.
-func describe(err error) string { return strings.TrimSpace(err.Error()) }
 
 // usageError is wrong usage of a command.
 type usageError struct{ err error }

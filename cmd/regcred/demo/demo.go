@@ -56,7 +56,7 @@ func Run(ctx context.Context, out io.Writer) (err error) {
 	if d.dir, err = os.MkdirTemp("", "regcred-demo-"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(d.dir)
+	defer func() { _ = os.RemoveAll(d.dir) }()
 	start := time.Now()
 	stop, err := d.serve(ctx)
 	if err != nil {

@@ -31,7 +31,7 @@ func PackImage(program, archive string) error {
 	if err := writeLayer(program, layerFile); err != nil {
 		return err
 	}
-	defer os.Remove(layerFile)
+	defer func() { _ = os.Remove(layerFile) }()
 	layer, err := tarball.LayerFromFile(layerFile)
 	if err != nil {
 		return err
@@ -191,11 +191,11 @@ func (d *demo) extract(ctx context.Context, path string) error {
 		if !slices.Contains([]string{inImage, "/" + inImage}, h.Name) {
 			continue
 		}
-		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o700)
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o700) //nolint:gosec // it is to be run
 		if err != nil {
 			return err
 		}
-		_, err = io.Copy(f, tr)
+		_, err = io.CopyN(f, tr, h.Size)
 		return errors.Join(err, f.Close())
 	}
 }

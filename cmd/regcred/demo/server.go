@@ -34,7 +34,7 @@ targets:
 		return nil, err
 	}
 	var log bytes.Buffer
-	cmd := exec.CommandContext(ctx, d.self, "serve", "--config", config)
+	cmd := exec.CommandContext(ctx, d.self, "serve", "--config", config) //nolint:gosec // this very program
 	cmd.Stderr = &log
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = soon
@@ -141,7 +141,7 @@ func (d *demo) regcred(ctx context.Context, args ...string) (string, error) {
 func run(ctx context.Context, env []string, program string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, args...)
+	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // what the demo shows
 	cmd.Env = append(os.Environ(), env...)
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
@@ -161,7 +161,9 @@ func (d *demo) delivered() (entry, error) {
 		return entry{}, err
 	}
 	var file struct {
-		Auths map[string]struct{ Auth string }
+		Auths map[string]struct {
+			Auth string `json:"auth"`
+		} `json:"auths"`
 	}
 	if err := json.Unmarshal(data, &file); err != nil {
 		return entry{}, err

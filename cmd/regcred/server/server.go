@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -81,7 +82,7 @@ func Open(ctx context.Context, cfg config.Config, version string, log *slog.Logg
 	if err := s.openStore(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.listen(); err != nil {
+	if err := s.listen(ctx); err != nil {
 		return nil, err
 	}
 	s.tokens, err = token.New(ctx, s.store, token.Options{Issuer: "regcred:" + s.store.ID(), MaxLifetime: s.maxLifetime()})
@@ -115,9 +116,10 @@ func (s *Server) openStore(ctx context.Context) error {
 }
 
 // listen opens the TCP address and the local socket.
-func (s *Server) listen() error {
+func (s *Server) listen(ctx context.Context) error {
 	var err error
-	if s.tcp, err = net.Listen("tcp", s.cfg.Listen); err != nil {
+	var lc net.ListenConfig
+	if s.tcp, err = lc.Listen(ctx, "tcp", s.cfg.Listen); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
 	s.public = s.cfg.PublicURL
@@ -130,7 +132,7 @@ func (s *Server) listen() error {
 	if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("local socket: %w", err)
 	}
-	if s.socket, err = net.Listen("unix", socket); err != nil {
+	if s.socket, err = lc.Listen(ctx, "unix", socket); err != nil {
 		return fmt.Errorf("local socket: %w", err)
 	}
 	return os.Chmod(socket, 0o600)
@@ -287,9 +289,7 @@ func declared(list []config.Credential) []service.NewCredential {
 		for name, value := range c.Settings {
 			settings[name] = regcred.NewSecret(value)
 		}
-		for name, value := range c.References {
-			settings[name] = value
-		}
+		maps.Copy(settings, c.References)
 		out = append(out, service.NewCredential{
 			Scope: c.Scope, Location: c.Spelling, Username: c.Username, Password: c.Password,
 			Provider: c.Provider, Settings: settings,
