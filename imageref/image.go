@@ -6,6 +6,10 @@ import (
 	"slices"
 	"strings"
 
+	// A digest is refused where the code of its algorithm is not in the program.
+	_ "crypto/sha256"
+	_ "crypto/sha512"
+
 	"github.com/distribution/reference"
 )
 
@@ -21,35 +25,39 @@ type Image struct {
 // docker (github.com/distribution/reference). A reference without a host means
 // Docker Hub.
 func ParseImage(s string) (Image, error) {
-	fail := func(format string, args ...any) (Image, error) {
-		return Image{}, fmt.Errorf("image %s: %w", quote(s), fmt.Errorf(format, args...))
+	fail := func(err error) (Image, error) {
+		return Image{}, fmt.Errorf("image %s: %w", quote(s), err)
 	}
-	if len(s) > MaxLength {
-		return fail("%w", ErrTooLong)
+	switch {
+	case len(s) > MaxLength:
+		return fail(ErrTooLong)
+	case s == "":
+		return fail(errors.New("it is empty: write one such as registry.example.com/repo/image:tag"))
+	case strings.Contains(s, "://"):
+		return fail(protocolError(s))
 	}
-	if s == "" {
-		return fail("it is empty: write one such as registry.example.com/repo/image:tag")
+	first, rest, _ := strings.Cut(s, "/")
+	hostWritten := len(first) < len(s) && isHost(first)
+	canonical := s
+	if hostWritten {
+		host, err := canonicalHost(first)
+		if err != nil {
+			return fail(err)
+		}
+		canonical = host + "/" + rest
 	}
-	if scheme, rest, ok := strings.Cut(s, "://"); ok {
-		return fail("leave out the protocol %q: write %s", scheme+"://", rest)
-	}
-	named, err := reference.ParseNormalizedNamed(s)
+	named, err := reference.ParseNormalizedNamed(canonical)
 	if err != nil {
-		return fail("it is no image reference: %w", imageError(err))
+		return fail(imageError(canonical))
 	}
-	host, err := canonicalHost(reference.Domain(named))
-	if err != nil {
-		return fail("%w", err)
-	}
-	img := Image{name: host + "/" + reference.Path(named)}
+	img := Image{name: named.Name()}
 	if tagged, ok := named.(reference.Tagged); ok {
 		img.tag = tagged.Tag()
 	}
 	if digested, ok := named.(reference.Digested); ok {
 		img.digest = digested.Digest().String()
 	}
-	first, _, hasHost := strings.Cut(s, "/")
-	img.candidates = candidates(img.name, len(host), hasHost && isHost(first))
+	img.candidates = candidates(img.name, len(reference.Domain(named)), hostWritten)
 	return img, nil
 }
 
@@ -114,17 +122,21 @@ func (i Image) IsZero() bool { return i.name == "" }
 // the image's own and must not be changed.
 func (i Image) Candidates() []Location { return i.candidates }
 
-// imageError shortens the grammar's own errors to what a user can act upon.
-func imageError(err error) error {
-	switch {
-	case errors.Is(err, reference.ErrTagInvalidFormat):
-		return errors.New("the tag is malformed")
-	case errors.Is(err, reference.ErrDigestInvalidFormat):
-		return errors.New("the digest is malformed: write sha256: and 64 hexadecimal digits")
-	case errors.Is(err, reference.ErrNameNotCanonical):
-		return errors.New("64 hexadecimal digits alone are an image id, not a name")
-	case errors.Is(err, reference.ErrReferenceInvalidFormat):
-		return errors.New("write [HOST[:PORT]/]PATH[:TAG][@DIGEST] in lower case")
+// imageError says in words what is wrong with a reference that the grammar
+// refuses: the first of its name, tag and digest without which it would not.
+func imageError(s string) error {
+	tagged, _, _ := strings.Cut(s, "@")
+	slash := strings.LastIndexByte(tagged, '/') + 1
+	last, tag, _ := strings.Cut(tagged[slash:], ":")
+	name := tagged[:slash] + last
+	if len(name) == 64 && strings.Trim(name, "0123456789abcdef") == "" {
+		return errors.New("64 hexadecimal digits are an image id, not a name")
 	}
-	return grammarError(err)
+	if _, err := reference.ParseNormalizedNamed(name); err != nil {
+		return fmt.Errorf("the name %s is malformed: %w", quote(name), pathError(name, err))
+	}
+	if _, err := reference.ParseNormalizedNamed(tagged); err != nil {
+		return fmt.Errorf("the tag %s is malformed: use at most 128 letters, digits, and _ . - within", quote(tag))
+	}
+	return errors.New("the digest is malformed: write sha256: and 64 hexadecimal digits in lower case")
 }

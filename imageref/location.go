@@ -3,6 +3,7 @@ package imageref
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -13,7 +14,7 @@ import (
 const MaxLength = 4096
 
 // ErrTooLong is returned for input longer than MaxLength.
-var ErrTooLong = fmt.Errorf("longer than %d bytes", MaxLength)
+var ErrTooLong = fmt.Errorf("it is longer than %d bytes", MaxLength)
 
 // Location is a registry host, with an optional port and path, that a credential
 // is for. It is a comparable value in canonical form; the zero Location is none.
@@ -28,57 +29,52 @@ type Location struct {
 // is "localhost". A protocol, tag, digest or user name is refused; the error
 // says what to write instead.
 func ParseLocation(s string) (Location, error) {
-	fail := func(format string, args ...any) (Location, error) {
-		return Location{}, fmt.Errorf("location %s: %w", quote(s), fmt.Errorf(format, args...))
+	fail := func(err error) (Location, error) {
+		return Location{}, fmt.Errorf("location %s: %w", quote(s), err)
 	}
-	if len(s) > MaxLength {
-		return fail("%w", ErrTooLong)
+	switch {
+	case len(s) > MaxLength:
+		return fail(ErrTooLong)
+	case s == "":
+		return fail(errors.New("it is empty: write a registry host, such as registry.example.com"))
+	case strings.Contains(s, "://"):
+		return fail(protocolError(s))
+	case strings.Contains(s, "@"):
+		return fail(errors.New("it may hold neither a user name nor a digest: leave out the '@'"))
 	}
-	if s == "" {
-		return fail("it is empty: write a registry host, such as registry.example.com")
-	}
-	if scheme, rest, ok := strings.Cut(s, "://"); ok {
-		return fail("leave out the protocol %q: write %s", scheme+"://", strings.TrimSuffix(rest, "/"))
-	}
-	if strings.Contains(s, "@") {
-		return fail("it may hold neither a user name nor a digest: leave out the '@'")
-	}
-	host, path, hasPath := strings.Cut(s, "/")
-	path = strings.TrimSuffix(path, "/")
-	if hasPath && path != "" {
-		var err error
-		if host, path, err = moveTrailingPort(host, path); err != nil {
-			return fail("%w", err)
-		}
+	host, path, hasPath := strings.Cut(strings.TrimSuffix(s, "/"), "/")
+	host, path, err := moveTrailingPort(host, path)
+	if err != nil {
+		return fail(err)
 	}
 	if !isHost(host) {
-		return fail("%q is not a host name: write HOST[:PORT][/PATH], or docker.io/%s for Docker Hub", host, s)
+		return fail(fmt.Errorf("%s is not a host name: write HOST[:PORT][/PATH], or %s for Docker Hub", quote(host), quote(DockerHub+"/"+strings.Trim(s, "/"))))
 	}
-	host, err := canonicalHost(host)
-	if err != nil {
-		return fail("%w", err)
+	if host, err = canonicalHost(host); err != nil {
+		return fail(err)
 	}
-	if path == "" {
+	if !hasPath {
 		return Location{name: host}, nil
 	}
-	if _, err := reference.WithName(host + "/" + path); err != nil {
-		return fail("the path %q is no repository path: %w", path, grammarError(err))
+	name := host + "/" + path
+	if _, err := reference.WithName(name); err != nil {
+		return fail(fmt.Errorf("%s is no repository path: %w", quote(path), pathError(path, err)))
 	}
-	return Location{name: host + "/" + path}, nil
+	return Location{name: name}, nil
 }
 
 // moveTrailingPort reads HOST/PATH:PORT as HOST:PORT/PATH.
 func moveTrailingPort(host, path string) (string, string, error) {
 	i := strings.LastIndexByte(path, ':')
-	if i < 0 {
+	if i < 0 || strings.Contains(path[i:], "/") {
 		return host, path, nil
 	}
 	suffix := path[i+1:]
-	if strings.Contains(suffix, "/") || strings.Trim(suffix, "0123456789") != "" || suffix == "" {
-		return "", "", fmt.Errorf("a location has no tag: leave out %q", path[i:])
+	if strings.Trim(suffix, "0123456789") != "" || suffix == "" {
+		return "", "", fmt.Errorf("a location has no tag: leave out %s", quote(path[i:]))
 	}
 	if _, port := splitPort(host); port != "" {
-		return "", "", fmt.Errorf("it names two ports, %s and %s: leave out one", port, suffix)
+		return "", "", fmt.Errorf("it names two ports, %s and %s: leave out one", quote(port), quote(suffix))
 	}
 	return host + ":" + suffix, path[:i], nil
 }
@@ -151,21 +147,41 @@ func (l *Location) UnmarshalText(text []byte) error {
 	return err
 }
 
-// quote shows user input in an error: escaped, and cut where it is long.
-func quote(s string) string {
-	if len(s) > 100 {
-		return fmt.Sprintf("%q...", s[:100])
-	}
-	return fmt.Sprintf("%q", s)
+// protocolError says what to write instead of PROTOCOL://REST.
+func protocolError(s string) error {
+	scheme, rest, _ := strings.Cut(s, "://")
+	return fmt.Errorf("leave out the protocol: write %s instead of %s", quote(strings.TrimSuffix(rest, "/")), quote(scheme+"://..."))
 }
 
-// grammarError shortens the grammar's own errors to what a user can act upon.
-func grammarError(err error) error {
+// pathError shortens the grammar's own errors to what a user can act upon.
+func pathError(path string, err error) error {
 	switch {
 	case errors.Is(err, reference.ErrNameTooLong):
-		return fmt.Errorf("a name has at most %d characters", reference.RepositoryNameTotalLengthMax)
-	case errors.Is(err, reference.ErrNameContainsUppercase):
+		return fmt.Errorf("it may have at most %d characters", reference.RepositoryNameTotalLengthMax)
+	case strings.ToLower(path) != path:
 		return errors.New("it must be in lower case")
 	}
 	return errors.New("use lower-case letters, digits and single separators (. _ - /)")
+}
+
+// quote shows user input in an error: escaped, cut where it is long, and without
+// what stands before an '@' that no digest follows: it may be a password.
+func quote(s string) string {
+	rest, digest := s, ""
+	if i := strings.LastIndex(s, "@sha"); i >= 0 && strings.Contains(s[i:], ":") {
+		rest, digest = s[:i], s[i:]
+	}
+	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
+		rest = "***" + rest[i:]
+	}
+	return strconv.Quote(cut(rest + digest))
+}
+
+// cut shortens user input for an error.
+func cut(s string) string {
+	const enough = 100
+	if len(s) > enough {
+		return s[:enough] + "..."
+	}
+	return s
 }

@@ -4,22 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"regcred.dev/imageref"
 )
-
-func candidates(t *testing.T, image string) []string {
-	t.Helper()
-	img, err := imageref.ParseImage(image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list []string
-	for _, l := range img.Candidates() {
-		list = append(list, l.String())
-	}
-	return list
-}
 
 // TestCandidates has the examples of Cloud Foundry's document on registry
 // credentials ("seed"), and the cases that follow from its rules.
@@ -35,6 +20,7 @@ func TestCandidates(t *testing.T) {
 		{"seed: one name", "nginx", []string{"docker.io/library/nginx", "docker.io/library", "docker.io"}},
 		{"Docker Hub written out", "docker.io/acme/app", []string{"docker.io/acme/app", "docker.io/acme", "docker.io"}},
 		{"Docker Hub's other name", "index.docker.io/acme/app", []string{"docker.io/acme/app", "docker.io/acme", "docker.io"}},
+		{"below Docker Hub's other name", "a.index.docker.io/x", []string{"a.index.docker.io/x", "a.index.docker.io", "docker.io"}},
 		{"library in the path", "docker.io/library/nginx", []string{"docker.io/library/nginx", "docker.io/library", "docker.io"}},
 		{"port kept by parents", "a.b.example.com:5000/x", []string{"a.b.example.com:5000/x", "a.b.example.com:5000", "b.example.com:5000", "example.com:5000"}},
 		{"port 443", "r.example.com:443/x", []string{"r.example.com/x", "r.example.com", "example.com"}},
@@ -50,7 +36,7 @@ func TestCandidates(t *testing.T) {
 		{"JFrog below its tenant", "docker.acme.jfrog.io/x", []string{"docker.acme.jfrog.io/x", "docker.acme.jfrog.io", "acme.jfrog.io"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, candidates(t, test.image)); diff != "" {
+			if diff := cmp.Diff(test.want, names(image(t, test.image).Candidates())); diff != "" {
 				t.Error(diff)
 			}
 		})
