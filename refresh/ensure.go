@@ -71,7 +71,8 @@ func (r *Refresher) obtain(ctx context.Context, guid string) (regcred.Login, err
 }
 
 // look reads a credential's version and login from the store, and learns of them:
-// the store's watch may be a moment behind.
+// the store's watch may be a moment behind. A login that does not pass its
+// integrity check is as good as none: a new one takes its place.
 func (r *Refresher) look(ctx context.Context, guid string) (version uint64, login *regcred.Login, err error) {
 	c, err := r.store.Get(ctx, guid)
 	if err != nil {
@@ -80,7 +81,7 @@ func (r *Refresher) look(ctx context.Context, guid string) (version uint64, logi
 	switch l, err := r.store.Login(ctx, guid); {
 	case err == nil:
 		login = &l
-	case regcred.CodeOf(err) != regcred.NotFound:
+	case regcred.CodeOf(err) != regcred.NotFound && regcred.CodeOf(err) != regcred.Corrupt:
 		return 0, nil, err
 	}
 	r.learn(regcred.Change{Revision: c.Revision, Credential: c, Login: login})

@@ -44,6 +44,13 @@ func (f *faulty) Get(ctx context.Context, guid string) (regcred.Credential, erro
 	return f.Store.Get(ctx, guid)
 }
 
+func (f *faulty) Login(ctx context.Context, guid string) (regcred.Login, error) {
+	if err := f.err("Login"); err != nil {
+		return regcred.Login{}, err
+	}
+	return f.Store.Login(ctx, guid)
+}
+
 func (f *faulty) Fence(ctx context.Context) (uint64, error) {
 	if err := f.err("Fence"); err != nil {
 		return 0, err
@@ -212,6 +219,25 @@ func TestCorruptRow(t *testing.T) {
 		store.set("Get", nil)
 		time.Sleep(time.Minute)
 		b.login("a")
+	})
+}
+
+// TestCorruptLogin: a login that cannot be read is replaced.
+func TestCorruptLogin(t *testing.T) {
+	bubble(t, &issuer{lifetime: time.Hour}, func(b bench) {
+		store := &faulty{Store: b.store}
+		b.store = store
+		r, _ := b.start()
+		b.create("a")
+		b.login("a")
+		store.set("Login", regcred.Errorf(regcred.Corrupt, "the login of credential a does not pass its integrity check"))
+		if l, err := r.Ensure(b.Context(), "a"); err != nil || l.Password.Reveal() != "token-2" {
+			b.Errorf("Ensure: %+v, %v", l, err)
+		}
+		store.set("Login", errStore)
+		if _, err := r.Ensure(b.Context(), "a"); !errors.Is(err, errStore) {
+			b.Errorf("Ensure without the store: %v", err)
+		}
 	})
 }
 
