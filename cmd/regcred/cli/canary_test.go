@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"regcred.dev/cmd/regcred/server"
+	"regcred.dev/config"
+	"regcred.dev/regcredtest"
+)
+
+// surroundings are those of one test: a server and what it takes to talk to it.
+type surroundings struct {
+	t   *testing.T
+	env map[string]string
+	// said is all that commands printed, less what they are for.
+	said bytes.Buffer
+}
+
+// run runs a command in the test's process. release says that its standard output
+// is meant to hold secrets.
+func (s *surroundings) run(stdin string, release bool, args ...string) (stdout string, code int) {
+	var out, problems bytes.Buffer
+	p := &Program{
+		Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &problems,
+		Getenv: func(key string) string { return s.env[key] },
+	}
+	code = p.Run(s.t.Context(), args)
+	s.said.Write(problems.Bytes())
+	if !release {
+		s.said.Write(out.Bytes())
+	}
+	return out.String() + problems.String(), code
+}
+
+func startServer(t *testing.T) *surroundings {
+	t.Helper()
+	cfg := config.Default()
+	cfg.DataDir, cfg.Listen = t.TempDir(), "127.0.0.1:0"
+	ctx, cancel := context.WithCancel(context.Background())
+	srv, err := server.Open(ctx, cfg, "test", slog.New(slog.DiscardHandler))
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return &surroundings{t: t, env: map[string]string{"REGCRED_DATA_DIR": cfg.DataDir}}
+}
+
+// TestNoSecretIsPrinted gives secrets to every command, in all the ways there are,
+// and looks for them in what it prints.
+func TestNoSecretIsPrinted(t *testing.T) {
+	s := startServer(t)
+	token, err := os.ReadFile(filepath.Join(s.env["REGCRED_DATA_DIR"], server.AdminTokenName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.env["REGCRED_PASSWORD"] = "canary-env-71b2/+"
+	s.env["REGCRED_TOKEN"] = strings.TrimSpace(string(token))
+	secrets := []string{s.env["REGCRED_PASSWORD"], s.env["REGCRED_TOKEN"], "canary-stdin-5c1e/+", "canary-file-99d0/+", "canary-config-1f6a/+"}
+	dir := t.TempDir()
+	write := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	secretFile := write("secret", "canary-file-99d0/+\n")
+	badConfig := write("bad.yaml", "credentials:\n  - {location: a.example.com, username: u, password: canary-config-1f6a/+}\n")
+	notArchive := write("archive", "canary-file-99d0/+")
+	cases := map[string][][]string{
+		"regcred serve":   {{"serve", "--config", badConfig}},
+		"regcred demo":    {{"demo", "extra"}},
+		"regcred version": {{"version"}},
+		"regcred credential create": {
+			{"credential", "create", "a.example.com", "--username", "u"},
+			{"credential", "create", "a.example.com", "--username", "u"}, // the place is taken
+			{"credential", "create", "b.example.com", "--username", "u", "--password-stdin"},
+			{"credential", "create", "https://c.example.com", "--username", "u"},
+			{"credential", "create", "--provider", "regcred", "--set", "repositories=*"},
+			{"credential", "create", "d.example.com", "--provider", "regcred", "--set-file", "colour=" + secretFile},
+			{"credential", "create", "d.example.com", "--provider", "regcred", "--set-file", "repositories=" + secretFile},
+		},
+		"regcred credential list":    {{"credential", "list"}, {"credential", "list", "-o", "json"}},
+		"regcred credential update":  {{"credential", "update", "a.example.com", "--password-stdin"}, {"credential", "update", "none.example.com"}},
+		"regcred credential refresh": {{"credential", "refresh", "a.example.com", "-o", "json"}},
+		"regcred credential delete":  {{"credential", "delete", "a.example.com"}, {"credential", "delete", "a.example.com"}},
+		"regcred token list":         {{"token", "list"}, {"token", "list", "-o", "json"}},
+		"regcred token delete":       {{"token", "delete", "none"}},
+		"regcred target confirm":     {{"target", "confirm", "none"}},
+		"regcred resolve":            {{"resolve", "b.example.com/x"}, {"resolve", "b.example.com/x", "-o", "json"}},
+		"regcred publish":            {{"publish", notArchive, "a:1"}, {"publish", "-", "a:1"}, {"publish", dir, "a:1"}},
+		"regcred status":             {{"status"}, {"status", "-o", "json"}},
+	}
+	releases := map[string][][]string{
+		"regcred docker-config": {{"docker-config"}, {"docker-config", "--for", "klingon"}},
+		"regcred token create":  {{"token", "create", "ci", "--role", "puller"}, {"token", "create", "ci", "--role", "king"}},
+	}
+	// In this order, so that there is something to change and to delete.
+	for _, path := range leaves(new(Program).root()) {
+		for _, args := range append(cases[path], releases[path]...) {
+			s.run("canary-stdin-5c1e/+\n", releases[path] != nil, args...)
+		}
+		if cases[path] == nil && releases[path] == nil {
+			t.Errorf("the sweep does not cover %s", path)
+		}
+	}
+	// From elsewhere, the token is sent, and refused ones are not repeated.
+	s.env["REGCRED_SERVER"] = "http://127.0.0.1:1"
+	s.run("", false, "status")
+	for _, secret := range secrets {
+		if forms := regcredtest.Leaks(s.said.Bytes(), secret); len(forms) > 0 {
+			t.Errorf("%s was printed (%v)", secret, forms)
+		}
+	}
+	if s.said.Len() < 1000 {
+		t.Errorf("hardly anything was printed: %s", s.said.String())
+	}
+}
+
+// leaves returns the paths of all commands that do something, sorted so that
+// "create" stands before "delete".
+func leaves(cmd *cobra.Command) []string {
+	if !cmd.HasSubCommands() {
+		return []string{cmd.CommandPath()}
+	}
+	var list []string
+	for _, sub := range cmd.Commands() {
+		if sub.Name() != "help" && sub.Name() != "completion" {
+			list = append(list, leaves(sub)...)
+		}
+	}
+	return list
+}
+
+// TestOutputForPrograms checks that -o json has what its users are promised.
+func TestOutputForPrograms(t *testing.T) {
+	s := startServer(t)
+	s.env["REGCRED_PASSWORD"] = "p"
+	if out, code := s.run("", false, "credential", "create", "registry.example.com", "--username", "u"); code != exitDone {
+		t.Fatal(out)
+	}
+	out, code := s.run("", false, "resolve", "registry.example.com/acme/app:1", "-o", "json")
+	for _, want := range []string{
+		`"image": "registry.example.com/acme/app:1"`, `"candidates": [`, `"registry.example.com/acme",`,
+		`"match": {`, `"guid": "`, `"location": "registry.example.com"`, `"scope": "foundation"`, `"username": "u"`,
+	} {
+		if !strings.Contains(out, want) || code != exitDone {
+			t.Errorf("exit code %d, no %s in %s", code, want, out)
+		}
+	}
+}
