@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -26,6 +29,7 @@ func TestImports(t *testing.T) {
 // list returns the packages of the module and all that they depend on.
 func list(t *testing.T) []pkg {
 	t.Helper()
+	watch(t)
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-tags=integration",
 		"-json=ImportPath,Imports,TestImports,XTestImports", module+"/...")
 	var stderr strings.Builder
@@ -45,6 +49,21 @@ func list(t *testing.T) []pkg {
 			t.Fatal(err)
 		}
 		packages = append(packages, p)
+	}
+}
+
+// watch looks at every file of the module, so that go test runs the test again
+// where one has changed: what go list reads it does not see.
+func watch(t *testing.T) {
+	t.Helper()
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && (filepath.Ext(path) == ".go" || d.Name() == "go.mod") {
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

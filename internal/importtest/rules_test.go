@@ -25,7 +25,7 @@ const inTests = "regcred imageref regcredtest store/memory"
 var rules = []rule{
 	{packages: "imageref", libraries: "github.com/distribution/reference golang.org/x/net/publicsuffix"},
 	{packages: "regcred", imports: "imageref"},
-	{packages: "regcredtest", imports: "regcred imageref registry deliver",
+	{packages: "regcredtest", imports: "regcred imageref keyring deliver registry",
 		libraries: "github.com/google/go-cmp pgregory.net/rapid"},
 
 	{packages: "seal", imports: "regcred"},
