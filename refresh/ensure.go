@@ -22,7 +22,7 @@ func (r *Refresher) Ensure(ctx context.Context, guid string) (regcred.Login, err
 	if stored != nil && stored.Version == version && !stored.Expired(time.Now()) {
 		return *stored, nil
 	}
-	login, err := r.obtain(ctx, guid)
+	login, err := r.obtain(ctx, guid, version, false)
 	if err != nil && stored != nil && !stored.Expired(time.Now()) {
 		return *stored, nil
 	}
@@ -33,41 +33,45 @@ func (r *Refresher) Ensure(ctx context.Context, guid string) (regcred.Login, err
 //
 // It needs Run, and waits for it. Errors: as Ensure.
 func (r *Refresher) Mint(ctx context.Context, guid string) (regcred.Login, error) {
-	if _, _, err := r.look(ctx, guid); err != nil {
+	version, _, err := r.look(ctx, guid)
+	if err != nil {
 		return regcred.Login{}, err
 	}
-	r.mu.Lock()
-	e, ok := r.entries[guid]
-	if !ok {
-		r.mu.Unlock()
-		return regcred.Login{}, notFound(guid)
-	}
-	a := r.request(e, true)
-	r.mu.Unlock()
-	return r.await(ctx, a)
+	return r.obtain(ctx, guid, version, true)
 }
 
-// obtain returns a login that could not be stored yet, the error of a credential
-// that is failing, or what a mint brings.
-func (r *Refresher) obtain(ctx context.Context, guid string) (regcred.Login, error) {
+// obtain returns a login of a version or a newer one: an attempt under way may
+// just be ending with an older one.
+func (r *Refresher) obtain(ctx context.Context, guid string, version uint64, fresh bool) (regcred.Login, error) {
+	for {
+		a, login, err := r.ask(guid, fresh)
+		if a != nil {
+			login, err = r.await(ctx, a)
+		}
+		if err != nil || login.Version >= version {
+			return login, err
+		}
+	}
+}
+
+// ask returns the attempt to wait for. Unless the login is to be fresh, it is nil
+// where a login waits to be stored, or the credential is failing: those are then
+// returned.
+func (r *Refresher) ask(guid string, fresh bool) (*attempt, regcred.Login, error) {
 	now := time.Now()
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	e, ok := r.entries[guid]
-	if !ok {
-		r.mu.Unlock()
-		return regcred.Login{}, notFound(guid)
+	switch {
+	case !ok:
+		return nil, regcred.Login{}, regcred.Errorf(regcred.NotFound, "there is no credential %s", guid)
+	case fresh:
+	case e.unsaved != nil && !e.unsaved.Expired(now):
+		return nil, *e.unsaved, nil
+	case e.failures > 0 && e.attempt == nil && now.Before(e.retryAt):
+		return nil, regcred.Login{}, regcred.Errorf(regcred.CodeOf(e.err), "%w; the next try is in %s", e.err, e.retryAt.Sub(now).Round(time.Millisecond))
 	}
-	if e.unsaved != nil && !e.unsaved.Expired(now) {
-		defer r.mu.Unlock()
-		return *e.unsaved, nil
-	}
-	if e.failures > 0 && e.attempt == nil && now.Before(e.retryAt) {
-		defer r.mu.Unlock()
-		return regcred.Login{}, regcred.Errorf(regcred.CodeOf(e.err), "%w; the next try is in %s", e.err, e.retryAt.Sub(now).Round(time.Millisecond))
-	}
-	a := r.request(e, false)
-	r.mu.Unlock()
-	return r.await(ctx, a)
+	return r.request(e, fresh), regcred.Login{}, nil
 }
 
 // look reads a credential's version and login from the store, and learns of them:
@@ -97,8 +101,4 @@ func (r *Refresher) await(ctx context.Context, a *attempt) (regcred.Login, error
 	case <-r.done:
 		return regcred.Login{}, regcred.Errorf(regcred.Unavailable, "no login can be minted: the server is stopping")
 	}
-}
-
-func notFound(guid string) error {
-	return regcred.Errorf(regcred.NotFound, "there is no credential %s", guid)
 }

@@ -50,6 +50,9 @@ type attempt struct {
 
 // learn takes in the state of a credential, where it is newer than what is known.
 func (r *Refresher) learn(c regcred.Change) {
+	if c.Err != nil {
+		r.log.Error("a credential or its login cannot be read", "guid", c.Credential.GUID, "err", c.Err)
+	}
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()

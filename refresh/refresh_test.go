@@ -274,6 +274,29 @@ func TestDelete(t *testing.T) {
 	}
 }
 
+// TestCreatedAgain: a credential is deleted in the middle of a mint and created
+// again under its guid, as one of the configuration may be. The mint under way is
+// then one too many, and leaves nothing behind.
+func TestCreatedAgain(t *testing.T) {
+	p := &issuer{lifetime: time.Hour, slow: 10 * time.Second}
+	bubble(t, p, func(b bench) {
+		b.start()
+		b.create("a")
+		time.Sleep(5 * time.Second)
+		if _, err := b.store.Delete(b.Context(), "a"); err != nil {
+			b.Fatal(err)
+		}
+		b.create("a")
+		time.Sleep(time.Minute)
+		b.login("a")
+		p.set(func(p *issuer) { p.mints["a"], p.doubled = 0, false })
+		time.Sleep(10 * time.Hour)
+		if n := p.count("a"); n < 18 || n > 22 {
+			b.Errorf("%d mints within 10 hours", n)
+		}
+	})
+}
+
 // TestRestart checks that a restart mints nothing that is still young, renews what
 // became due meanwhile, and keeps the schedule.
 func TestRestart(t *testing.T) {

@@ -285,9 +285,12 @@ func TestChangedBeforeItLands(t *testing.T) {
 			b.change("a")
 			time.Sleep(time.Second)
 		}
-		b.start()
+		r, _ := b.start()
 		b.create("a")
-		time.Sleep(2 * time.Second)
+		time.Sleep(500 * time.Millisecond)
+		if l, err := r.Ensure(b.Context(), "a"); err != nil || l.Version != 2 {
+			b.Errorf("Ensure: %+v, %v", l, err)
+		}
 		if l := b.login("a"); l.Version != 2 {
 			b.Errorf("the login is %+v", l)
 		}
