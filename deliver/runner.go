@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"regcred.dev"
@@ -35,7 +36,7 @@ type Options struct {
 // fails or is slow delays no other. It may be used concurrently.
 type Runner struct {
 	loops   []*loop
-	started sync.Once
+	started atomic.Bool
 }
 
 // NewRunner returns a Runner. It does nothing before Run.
@@ -62,16 +63,15 @@ func NewRunner(o Options) *Runner {
 // Run syncs the targets until ctx ends, waits for the syncs under way, which are
 // told to end too, and returns nil. It may be called once.
 func (r *Runner) Run(ctx context.Context) error {
-	err := errors.New("deliver: Run was called twice")
-	r.started.Do(func() {
-		var loops sync.WaitGroup
-		for _, l := range r.loops {
-			loops.Go(func() { l.run(ctx) })
-		}
-		loops.Wait()
-		err = nil
-	})
-	return err
+	if r.started.Swap(true) {
+		return errors.New("deliver: Run was called twice")
+	}
+	var loops sync.WaitGroup
+	for _, l := range r.loops {
+		loops.Go(func() { l.run(ctx) })
+	}
+	loops.Wait()
+	return nil
 }
 
 // Status returns that of each target, in the order of Options.

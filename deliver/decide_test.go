@@ -1,0 +1,257 @@
+package deliver_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"regcred.dev"
+	"regcred.dev/deliver"
+	"regcred.dev/imageref"
+	"regcred.dev/keyring"
+)
+
+var now = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+
+// newBook returns a book of store "s1" at a revision: it has the credential "has",
+// with a login, "bare" without one, and "corrupt"; "gone" is deleted.
+func newBook(revision uint64) *keyring.Book {
+	at := func(guid, host string) regcred.Credential {
+		location, err := imageref.ParseLocation(host)
+		if err != nil {
+			panic(err)
+		}
+		return regcred.Credential{GUID: guid, Location: location}
+	}
+	return keyring.New("s1").Now().Apply(regcred.Batch{Revision: revision, Current: true, Changes: []regcred.Change{
+		{Revision: 1, Credential: at("has", "has.example.com"), Login: &regcred.Login{Username: "u"}},
+		{Revision: 2, Credential: at("bare", "bare.example.com")},
+		{Revision: 3, Credential: at("corrupt", "corrupt.example.com"), Err: regcred.Errorf(regcred.Corrupt, "flipped")},
+		{Revision: 4, Credential: at("gone", "gone.example.com"), Deleted: true},
+	}})
+}
+
+// outcome says what Decide does with the only entry that there is.
+func outcome(d deliver.Decision) string {
+	var all []string
+	for range d.Deliver {
+		all = append(all, "deliver")
+	}
+	for range d.Keep {
+		all = append(all, "keep")
+	}
+	for range d.Remove {
+		all = append(all, "remove")
+	}
+	for range d.Held {
+		all = append(all, "hold")
+	}
+	return fmt.Sprint(all)
+}
+
+func TestDecide(t *testing.T) {
+	const current = 10
+	good, late := now.Add(time.Hour), now.Add(-time.Hour)
+	auth := func(guid string, expires time.Time) *keyring.Auth {
+		return &keyring.Auth{Key: "k", GUID: guid, Username: "u", ExpiresAt: expires}
+	}
+	block := &keyring.Auth{Key: "k", GUID: "has"}
+	there := func(guid string) *deliver.Delivered {
+		return &deliver.Delivered{Where: "w", Key: "k", GUID: guid, StoreID: "s1", Revision: current, ExpiresAt: good}
+	}
+	change := func(d *deliver.Delivered, f func(d *deliver.Delivered)) *deliver.Delivered { f(d); return d }
+	expired := func(d *deliver.Delivered) { d.ExpiresAt = late }
+	forever := func(d *deliver.Delivered) { d.ExpiresAt = time.Time{} }
+	newer := func(d *deliver.Delivered) { d.Revision = current + 1 }
+	other := func(d *deliver.Delivered) { d.StoreID = "s2" }
+	blocks := func(d *deliver.Delivered) { d.Blocks = true }
+
+	tests := []struct {
+		name       string
+		wanted     *keyring.Auth
+		delivered  *deliver.Delivered
+		notCurrent bool
+		want       string
+		confirmed  string // want, where an operator has confirmed
+	}{
+		{"new", auth("has", good), nil, false, "[deliver]", "[deliver]"},
+		{"new, expired", auth("has", late), nil, false, "[deliver]", "[deliver]"},
+		{"new block", block, nil, false, "[deliver]", "[deliver]"},
+		{"new, book not current", auth("has", good), nil, true, "[]", "[]"},
+		{"same", auth("has", good), there("has"), false, "[deliver]", "[deliver]"},
+		{"renewed after expiry", auth("has", good), change(there("has"), expired), false, "[deliver]", "[deliver]"},
+		{"expired for good", auth("has", late), there("has"), false, "[keep]", "[deliver]"},
+		{"expired for forever", auth("has", late), change(there("has"), forever), false, "[keep]", "[deliver]"},
+		{"expired for expired", auth("has", late), change(there("has"), expired), false, "[deliver]", "[deliver]"},
+		{"block for good", block, there("has"), false, "[keep]", "[deliver]"},
+		{"block for block", block, change(there("has"), blocks), false, "[deliver]", "[deliver]"},
+		{"good for block", auth("has", good), change(there("has"), blocks), false, "[deliver]", "[deliver]"},
+		{"another credential's", auth("has", good), there("bare"), false, "[deliver]", "[deliver]"},
+		{"another credential's, expired", auth("has", late), there("bare"), false, "[deliver]", "[deliver]"},
+		{"another credential's block", block, there("bare"), false, "[deliver]", "[deliver]"},
+		{"older book", auth("has", good), change(there("has"), newer), false, "[hold]", "[deliver]"},
+		{"older book, delivered expired", auth("has", good), change(change(there("has"), newer), expired), false, "[deliver]", "[deliver]"},
+		{"other store has the key", auth("has", good), change(there("has"), other), false, "[hold]", "[deliver]"},
+		{"book not current", auth("has", good), there("has"), true, "[hold]", "[hold]"},
+
+		{"deleted", nil, there("gone"), false, "[remove]", "[remove]"},
+		{"deleted, already expired", nil, change(there("gone"), expired), false, "[remove]", "[remove]"},
+		{"deleted, book not current", nil, there("gone"), true, "[hold]", "[hold]"},
+		{"deleted, other store", nil, change(there("gone"), other), false, "[hold]", "[remove]"},
+		{"deleted, older book", nil, change(there("gone"), newer), false, "[hold]", "[remove]"},
+		{"match ended", nil, there("has"), false, "[remove]", "[remove]"},
+		{"match ended, older book", nil, change(there("has"), newer), false, "[hold]", "[remove]"},
+		{"match ended, other store", nil, change(there("has"), other), false, "[hold]", "[remove]"},
+		{"no login now", nil, there("bare"), false, "[keep]", "[remove]"},
+		{"corrupt now", nil, there("corrupt"), false, "[keep]", "[remove]"},
+		{"unknown", nil, there("unknown"), false, "[hold]", "[remove]"},
+		{"unknown, expired", nil, change(there("unknown"), expired), false, "[hold]", "[remove]"},
+		{"block of one without a login", nil, change(there("bare"), blocks), false, "[remove]", "[remove]"},
+		{"block of none", nil, change(there(""), blocks), false, "[remove]", "[remove]"},
+		{"block, other store", nil, change(change(there(""), blocks), other), false, "[hold]", "[remove]"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			book := newBook(current)
+			if test.notCurrent {
+				book = keyring.New("s1").Now().Apply(regcred.Batch{Revision: current, Changes: []regcred.Change{
+					{Revision: 4, Credential: regcred.Credential{GUID: "gone"}, Deleted: true},
+				}})
+			}
+			var wanted []keyring.Auth
+			if test.wanted != nil {
+				wanted = append(wanted, *test.wanted)
+			}
+			var delivered []deliver.Delivered
+			if test.delivered != nil {
+				delivered = append(delivered, *test.delivered)
+			}
+			if got := outcome(deliver.Decide(now, book, wanted, delivered, nil)); got != test.want {
+				t.Errorf("decided %s, want %s", got, test.want)
+			}
+			var holds []deliver.Hold
+			for _, d := range delivered {
+				holds = append(holds, deliver.Hold{Delivered: d, Reason: "shown"})
+			}
+			if got := outcome(deliver.Decide(now, book, wanted, delivered, holds)); got != test.confirmed {
+				t.Errorf("decided %s where confirmed, want %s", got, test.confirmed)
+			}
+		})
+	}
+}
+
+// TestDecideBulk: how many credentials may go at once of how many.
+func TestDecideBulk(t *testing.T) {
+	tests := []struct {
+		gone, of  int
+		keys      int // entries of each credential
+		confirmed int
+		removed   int // credentials
+	}{
+		{1, 1, 1, 0, 1},
+		{10, 10, 1, 0, 10},
+		{10, 10, 5, 0, 10},
+		{11, 11, 1, 0, 0},
+		{11, 109, 1, 0, 0},
+		{11, 110, 1, 0, 11},
+		{11, 110, 3, 0, 11},
+		{100, 1000, 1, 0, 100},
+		{101, 1000, 1, 0, 0},
+		{11, 20, 1, 11, 11},
+		{11, 20, 1, 1, 11}, // the 10 that are left are few
+		{30, 40, 1, 5, 5},
+	}
+	for _, test := range tests {
+		t.Run(fmt.Sprintf("%d of %d with %d keys, %d confirmed", test.gone, test.of, test.keys, test.confirmed), func(t *testing.T) {
+			batch := regcred.Batch{Revision: 5000, Current: true}
+			var wanted []keyring.Auth
+			var delivered []deliver.Delivered
+			var confirmed []deliver.Hold
+			for i := range test.of {
+				guid := fmt.Sprint(i)
+				for k := range test.keys {
+					key := fmt.Sprintf("%d-%d", i, k)
+					delivered = append(delivered, deliver.Delivered{Key: key, GUID: guid, StoreID: "s1"})
+					if i >= test.gone {
+						wanted = append(wanted, keyring.Auth{Key: key, GUID: guid, Username: "u"})
+					}
+					if i < test.confirmed {
+						confirmed = append(confirmed, deliver.Hold{Delivered: delivered[len(delivered)-1]})
+					}
+				}
+				if i < test.gone {
+					batch.Changes = append(batch.Changes, regcred.Change{Revision: uint64(i + 1), Credential: regcred.Credential{GUID: guid}, Deleted: true})
+				}
+			}
+			// What another store delivered does not count.
+			for i := range 1000 {
+				delivered = append(delivered, deliver.Delivered{Key: fmt.Sprint("other", i), GUID: fmt.Sprint("other", i), StoreID: "s2"})
+			}
+			d := deliver.Decide(now, keyring.New("s1").Now().Apply(batch), wanted, delivered, confirmed)
+			if len(d.Remove) != test.removed*test.keys {
+				t.Errorf("%d entries are removed, want %d", len(d.Remove), test.removed*test.keys)
+			}
+			if held := len(d.Held) - 1000; held != (test.gone-test.removed)*test.keys {
+				t.Errorf("%d entries are held, want %d", held, (test.gone-test.removed)*test.keys)
+			}
+		})
+	}
+}
+
+// TestDecideProperties: every entry gets just one decision, and nothing is removed
+// without a reason that the store recorded.
+func TestDecideProperties(t *testing.T) {
+	guids := []string{"has", "bare", "corrupt", "gone", "unknown"}
+	stores := []string{"s1", "s2"}
+	rapid.Check(t, func(t *rapid.T) {
+		book := newBook(uint64(rapid.IntRange(4, 12).Draw(t, "revision")))
+		keys := rapid.SliceOfNDistinct(rapid.IntRange(0, 30), 0, 20, rapid.ID).Draw(t, "keys")
+		var wanted []keyring.Auth
+		var delivered []deliver.Delivered
+		for _, k := range keys {
+			key, guid := fmt.Sprint(k), rapid.SampledFrom(guids).Draw(t, "guid")
+			expires := now.Add(time.Duration(rapid.IntRange(-1, 1).Draw(t, "hours")) * time.Hour)
+			what := rapid.IntRange(1, 3).Draw(t, "what")
+			if what&1 != 0 {
+				wanted = append(wanted, keyring.Auth{Key: key, GUID: rapid.SampledFrom(guids[:2]).Draw(t, "wanted"), Username: "u", ExpiresAt: expires})
+			}
+			if what&2 != 0 {
+				delivered = append(delivered, deliver.Delivered{
+					Key: key, GUID: guid, StoreID: rapid.SampledFrom(stores).Draw(t, "store"),
+					Revision: uint64(rapid.IntRange(0, 12).Draw(t, "at")), ExpiresAt: expires,
+				})
+			}
+		}
+		d := deliver.Decide(now, book, wanted, delivered, nil)
+		var decided []string
+		for _, a := range d.Deliver {
+			decided = append(decided, a.Key)
+		}
+		for _, k := range d.Keep {
+			decided = append(decided, k.Key)
+		}
+		for _, h := range d.Held {
+			decided = append(decided, h.Key)
+		}
+		for _, r := range d.Remove {
+			decided = append(decided, r.Key)
+			_, deleted := book.Deleted(r.GUID)
+			if r.StoreID != "s1" || r.Revision > book.Revision() || !deleted && r.GUID != "has" {
+				t.Fatalf("removed without a recorded reason: %+v", r)
+			}
+		}
+		var all []string
+		for _, k := range keys {
+			all = append(all, fmt.Sprint(k))
+		}
+		slices.Sort(all)
+		slices.Sort(decided)
+		if diff := cmp.Diff(all, decided); diff != "" {
+			t.Fatalf("keys decided on (-want +got):\n%s", diff)
+		}
+	})
+}

@@ -1,0 +1,381 @@
+package deliver_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"iter"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"regcred.dev"
+	"regcred.dev/deliver"
+	"regcred.dev/keyring"
+)
+
+// fake is a target whose system is what the test says.
+type fake struct {
+	name string
+
+	mu     sync.Mutex
+	err    error
+	report deliver.Report
+	slow   time.Duration
+	syncs  []synced
+	begun  time.Time
+
+	watchErr error
+	changed  chan struct{} // what is sent on it, Watch reports
+	watches  int
+}
+
+// synced is a call of Sync: when since the start, with which revision, and what was
+// confirmed.
+type synced struct {
+	At        time.Duration
+	Revision  uint64
+	Confirmed int
+}
+
+func newFake(name string) *fake {
+	return &fake{name: name, begun: time.Now(), changed: make(chan struct{})}
+}
+
+func (f *fake) Describe() deliver.Info { return deliver.Info{Name: f.name, Kind: "fake", Scope: "foundation"} }
+
+func (f *fake) Sync(ctx context.Context, book *keyring.Book, o deliver.SyncOptions) (deliver.Report, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.syncs = append(f.syncs, synced{time.Since(f.begun), book.Revision(), len(o.Confirmed)})
+	if f.slow > 0 {
+		select {
+		case <-time.After(f.slow):
+		case <-ctx.Done():
+			return deliver.Report{}, ctx.Err()
+		}
+	}
+	if len(o.Confirmed) > 0 && f.err == nil {
+		f.report.Held = nil
+	}
+	return f.report, f.err
+}
+
+func (f *fake) Watch(ctx context.Context, changed func()) error {
+	f.mu.Lock()
+	f.watches++
+	err := f.watchErr
+	f.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	changed()
+	for {
+		select {
+		case <-f.changed:
+			changed()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (f *fake) Uninstall(context.Context, string) error { return nil }
+
+// set changes what Sync returns from now on.
+func (f *fake) set(report deliver.Report, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.report, f.err = report, err
+}
+
+// take returns the calls of Sync since the last take.
+func (f *fake) take() []synced {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	taken := f.syncs
+	f.syncs = nil
+	return taken
+}
+
+// feed is a store that yields the batches which the test sends.
+type feed chan regcred.Batch
+
+func (c feed) Watch(ctx context.Context, _ uint64) iter.Seq2[regcred.Batch, error] {
+	return func(yield func(regcred.Batch, error) bool) {
+		for {
+			select {
+			case b := <-c:
+				if !yield(b, nil) {
+					return
+				}
+			case <-ctx.Done():
+				yield(regcred.Batch{}, ctx.Err())
+				return
+			}
+		}
+	}
+}
+
+// run starts a runner of targets, and stops it at the test's end.
+func run(t *testing.T, o deliver.Options) (*deliver.Runner, feed) {
+	books, store := keyring.New("s1"), make(feed)
+	o.Books = books
+	r := deliver.NewRunner(o)
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = books.Follow(ctx, store) }) // always ctx's error
+	running.Go(func() {
+		if err := r.Run(ctx); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+	})
+	return r, store
+}
+
+func wantSyncs(t *testing.T, f *fake, want ...synced) {
+	t.Helper()
+	synctest.Wait()
+	if diff := cmp.Diff(want, f.take()); diff != "" {
+		t.Errorf("the syncs of %s (-want +got):\n%s", f.name, diff)
+	}
+}
+
+func TestRunner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake("f")
+		r, store := run(t, deliver.Options{Targets: []deliver.Target{f}})
+		time.Sleep(time.Hour)
+		wantSyncs(t, f) // the book is not current
+		if s := r.Status()[0]; !strings.Contains(s.Error, "waiting for the store") || !s.SyncedAt.IsZero() {
+			t.Errorf("the status is %+v", s)
+		}
+		store <- regcred.Batch{Revision: 7}
+		time.Sleep(time.Hour)
+		wantSyncs(t, f)
+
+		f.begun = time.Now()
+		store <- regcred.Batch{Revision: 7, Current: true}
+		time.Sleep(time.Minute)
+		// The second is that of the watch, which has begun.
+		wantSyncs(t, f, synced{0, 7, 0}, synced{200 * time.Millisecond, 7, 0})
+		if s := r.Status()[0]; s.Error != "" || s.Revision != 7 || !s.SyncedAt.Equal(f.begun.Add(200*time.Millisecond)) {
+			t.Errorf("the status is %+v", s)
+		}
+
+		// A newer book, and the system changed: at once, and many as one.
+		f.begun = time.Now()
+		for i := range 100 {
+			store <- regcred.Batch{Revision: uint64(8 + i)}
+			time.Sleep(3 * time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		wantSyncs(t, f, synced{0, 8, 0}, synced{200 * time.Millisecond, 74, 0}, synced{400 * time.Millisecond, 107, 0})
+		f.begun = time.Now()
+		f.changed <- struct{}{}
+		time.Sleep(time.Second)
+		wantSyncs(t, f, synced{0, 107, 0})
+
+		// Nothing happens: the resync interval.
+		f.begun = time.Now()
+		time.Sleep(11 * time.Minute)
+		if got := f.take(); len(got) != 2 || got[1].At-got[0].At < 5*time.Minute || got[1].At-got[0].At > 5*time.Minute+time.Second {
+			t.Errorf("the resyncs are %v", got)
+		}
+	})
+}
+
+// TestRunnerEmptyStore: an empty store, which has no revision yet, is synced too:
+// what was delivered from another one is then held.
+func TestRunnerEmptyStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake("f")
+		_, store := run(t, deliver.Options{Targets: []deliver.Target{f}})
+		store <- regcred.Batch{Current: true}
+		time.Sleep(time.Second)
+		wantSyncs(t, f, synced{0, 0, 0}, synced{200 * time.Millisecond, 0, 0})
+	})
+}
+
+func TestRunnerBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var logged bytes.Buffer
+		f, healthy := newFake("f"), newFake("healthy")
+		f.set(deliver.Report{Delivered: 3}, regcred.Errorf(regcred.Denied, "the disk is full"))
+		f.watchErr = errors.New("no watches")
+		r, store := run(t, deliver.Options{
+			Targets: []deliver.Target{f, healthy},
+			Log:     slog.New(slog.NewTextHandler(&logged, nil)),
+		})
+		store <- regcred.Batch{Revision: 1, Current: true}
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		calls := f.take()
+		for i := 1; i < len(calls); i++ {
+			bound := min(time.Second<<min(i-1, 6), time.Minute)
+			if gap := calls[i].At - calls[i-1].At; gap < 200*time.Millisecond || gap > max(bound, 200*time.Millisecond) {
+				t.Errorf("the wait after failure %d is %s, want at most %s", i, gap, bound)
+			}
+		}
+		if len(calls) < 12 || len(calls) > 80 {
+			t.Errorf("%d tries in 10 minutes", len(calls))
+		}
+		s := r.Status()
+		if s[0].Error != "the disk is full" || s[0].Failures != len(calls) || s[0].Delivered != 3 || !s[0].RetryAt.After(time.Now()) || !s[0].SyncedAt.IsZero() {
+			t.Errorf("the status is %+v", s[0])
+		}
+		if s[0].WatchError != "internal error" {
+			t.Errorf("the watch's error is shown as %q", s[0].WatchError)
+		}
+		if s[1].Error != "" || len(healthy.take()) != 3 { // begun, watched, resynced
+			t.Errorf("the other target's status is %+v", s[1])
+		}
+
+		// A newer book does not cut the wait short, or a busy store would have every
+		// target that is down asked all the time.
+		store <- regcred.Batch{Revision: 2}
+		synctest.Wait()
+		if n := len(f.take()); n > 0 {
+			t.Errorf("%d syncs at once after a failure", n)
+		}
+		f.set(deliver.Report{}, nil)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if s := r.Status()[0]; s.Error != "" || s.Failures != 0 || !s.RetryAt.IsZero() || s.Revision != 2 {
+			t.Errorf("the status is %+v", s)
+		}
+		for _, want := range []string{"delivery fails", "the disk is full", "delivery works again"} {
+			if n := strings.Count(logged.String(), want); n != 1 {
+				t.Errorf("%q was logged %d times:\n%s", want, n, logged.String())
+			}
+		}
+	})
+}
+
+// TestRunnerDriftCutsBackoff: who repairs a malformed file need not wait.
+func TestRunnerDriftCutsBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake("f")
+		f.set(deliver.Report{}, regcred.Errorf(regcred.Invalid, "malformed"))
+		r, store := run(t, deliver.Options{Targets: []deliver.Target{f}})
+		store <- regcred.Batch{Revision: 1, Current: true}
+		time.Sleep(10 * time.Minute)
+		f.set(deliver.Report{}, nil)
+		f.changed <- struct{}{}
+		time.Sleep(200 * time.Millisecond)
+		synctest.Wait()
+		if s := r.Status()[0]; s.Error != "" {
+			t.Errorf("the status is %+v", s)
+		}
+	})
+}
+
+// TestRunnerSlowTarget: a target that is slow or hangs delays no other.
+func TestRunnerSlowTarget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow, quick := newFake("slow"), newFake("quick")
+		slow.slow = time.Hour
+		_, store := run(t, deliver.Options{Targets: []deliver.Target{slow, quick}})
+		store <- regcred.Batch{Revision: 1, Current: true}
+		time.Sleep(time.Second)
+		quick.take()
+		quick.begun = time.Now()
+		store <- regcred.Batch{Revision: 2}
+		wantSyncs(t, quick, synced{0, 2, 0})
+	}) // the cleanup ends the sync under way, an hour before its time
+}
+
+func TestRunnerConfirm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake("f")
+		hold := deliver.Hold{Delivered: deliver.Delivered{Where: "w", Key: "k"}, Reason: "because"}
+		r, store := run(t, deliver.Options{Targets: []deliver.Target{f}})
+		for _, name := range []string{"f", "nobody"} {
+			if err := r.Confirm(name); regcred.CodeOf(err) != regcred.NotFound {
+				t.Errorf("confirming %s: %v", name, err)
+			}
+		}
+		store <- regcred.Batch{Revision: 1, Current: true}
+		time.Sleep(time.Second)
+		f.set(deliver.Report{Held: []deliver.Hold{hold, hold}}, nil)
+		f.changed <- struct{}{}
+		time.Sleep(time.Second)
+		if got := r.Status()[0].Alarm(); got != "2 entries are held; the first is k in w: because" {
+			t.Errorf("the alarm is %q", got)
+		}
+
+		// It fails at first; the confirmation stays until it was carried out.
+		f.set(deliver.Report{Held: []deliver.Hold{hold}}, errors.New("not now"))
+		f.take()
+		if err := r.Confirm("f"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		f.set(deliver.Report{Held: []deliver.Hold{hold}}, nil)
+		time.Sleep(2 * time.Second)
+		if calls := f.take(); len(calls) != 2 || calls[0].Confirmed != 2 || calls[1].Confirmed != 2 {
+			t.Errorf("the syncs are %+v", calls)
+		}
+		if got := r.Status()[0].Alarm(); got != "" {
+			t.Errorf("the alarm is %q", got)
+		}
+		f.changed <- struct{}{}
+		time.Sleep(time.Second)
+		if calls := f.take(); len(calls) != 1 || calls[0].Confirmed != 0 {
+			t.Errorf("the syncs are %+v", calls)
+		}
+	})
+}
+
+// TestRunnerWatchAgain: a watch that failed is begun again, and what may have been
+// missed is looked for.
+func TestRunnerWatchAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake("f")
+		f.watchErr = regcred.Errorf(regcred.Unavailable, "no more watches")
+		r, store := run(t, deliver.Options{Targets: []deliver.Target{f}, Resync: 24 * time.Hour})
+		store <- regcred.Batch{Revision: 1, Current: true}
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if s := r.Status()[0]; s.WatchError != "no more watches" || s.Error != "" {
+			t.Errorf("the status is %+v", s)
+		}
+		f.mu.Lock()
+		f.watchErr = nil
+		tries := f.watches
+		f.mu.Unlock()
+		if tries < 6 || tries > 60 {
+			t.Errorf("%d tries to watch in 5 minutes", tries)
+		}
+		f.take()
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if s := r.Status()[0]; s.WatchError != "" {
+			t.Errorf("the status is %+v", s)
+		}
+		if n := len(f.take()); n != 1 {
+			t.Errorf("%d syncs after the watch began", n)
+		}
+	})
+}
+
+func TestRunnerRunsOnce(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := deliver.NewRunner(deliver.Options{Books: keyring.New("s1")})
+	if err := r.Run(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := r.Run(ctx); err == nil {
+		t.Error("Run a second time did not fail")
+	}
+}
