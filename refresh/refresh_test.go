@@ -286,6 +286,7 @@ func TestCreatedAgain(t *testing.T) {
 		if _, err := b.store.Delete(b.Context(), "a"); err != nil {
 			b.Fatal(err)
 		}
+		synctest.Wait() // the deletion is known
 		b.create("a")
 		time.Sleep(time.Minute)
 		b.login("a")
