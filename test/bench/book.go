@@ -25,15 +25,7 @@ const (
 // measure returns the figures of a book of so many credentials, and of one with a
 // tenth of them.
 func measure(full int) []figure {
-	small, smallBytes := build(full / 10)
-	smallLookup := lookup(small, full/10)
-	runtime.KeepAlive(small)
-	small = nil
-
-	start := time.Now()
-	book, bytes := build(full)
-	took := time.Since(start)
-	bigLookup := lookup(book, full)
+	small, large := measureBook(full/10), measureBook(full)
 	parse := best(func(b *testing.B) {
 		for b.Loop() {
 			if _, err := imageref.ParseImage("registry.example.com:5000/repo/image:tag"); err != nil {
@@ -41,25 +33,41 @@ func measure(full int) []figure {
 			}
 		}
 	})
-	perLookup, perSmallLookup := float64(bigLookup.NsPerOp()), float64(smallLookup.NsPerOp())
 	return []figure{
-		{name: fmt.Sprintf("lookup among %d credentials", full), value: perLookup, unit: "ns", limit: 2000, timed: true},
-		{name: "  its allocations", value: float64(bigLookup.AllocsPerOp()), limit: 0.5},
-		{name: fmt.Sprintf("lookup among %d credentials", full/10), value: perSmallLookup, unit: "ns", timed: true},
-		{name: "  the larger book to this, times", value: perLookup / perSmallLookup, limit: 2.5, timed: true},
-		{name: fmt.Sprintf("memory for %d credentials, with logins", full/10), value: mib(smallBytes), unit: "MiB", limit: 256 * float64(full) / 1e6},
-		{name: fmt.Sprintf("memory for %d credentials, with logins", full), value: mib(bytes), unit: "MiB"},
-		{name: fmt.Sprintf("making a book of %d credentials", full), value: took.Seconds(), unit: "s", timed: true},
+		{name: fmt.Sprintf("lookup among %d credentials", full), value: large.lookup, unit: "ns", limit: 2000, timed: true},
+		{name: "  its allocations", value: large.allocations, limit: 0.5},
+		{name: fmt.Sprintf("lookup among %d credentials", full/10), value: small.lookup, unit: "ns", timed: true},
+		{name: "  the larger book to this, times", value: large.lookup / small.lookup, limit: 2.5, timed: true},
+		{name: fmt.Sprintf("memory for %d credentials, with logins", full/10), value: small.mib, unit: "MiB", limit: 256 * float64(full) / 1e6},
+		{name: fmt.Sprintf("memory for %d credentials, with logins", full), value: large.mib, unit: "MiB"},
+		{name: fmt.Sprintf("making a book of %d credentials", full), value: large.build.Seconds(), unit: "s", timed: true},
 		{name: "parsing an image reference", value: float64(parse.NsPerOp()), unit: "ns", timed: true},
 	}
 }
 
-func mib(bytes uint64) float64 { return float64(bytes) / (1 << 20) }
+// bookFigures are what is measured of one book.
+type bookFigures struct {
+	lookup, allocations float64 // ns and number for each
+	mib                 float64
+	build               time.Duration
+}
 
-// build returns a book of n credentials in organizations of 100, and the memory
-// that it holds.
-func build(n int) (*keyring.Book, uint64) {
-	before := heap()
+func measureBook(n int) bookFigures {
+	before, start := heap(), time.Now()
+	book := build(n)
+	took := time.Since(start)
+	bytes := heap() - before
+	result := lookup(book, n)
+	return bookFigures{
+		lookup:      float64(result.NsPerOp()),
+		allocations: float64(result.AllocsPerOp()),
+		mib:         float64(bytes) / (1 << 20),
+		build:       took,
+	}
+}
+
+// build returns a book of n credentials in organizations of 100.
+func build(n int) *keyring.Book {
 	book := keyring.New("bench").Now()
 	const batch = 1000
 	for from := 0; from < n; from += batch {
@@ -72,7 +80,7 @@ func build(n int) (*keyring.Book, uint64) {
 	if book.Len() != n {
 		panic(fmt.Sprintf("the book has %d credentials of %d", book.Len(), n))
 	}
-	return book, heap() - before
+	return book
 }
 
 // change is the i-th credential, with a login of its own.
