@@ -30,6 +30,7 @@ const problemSpelling = "clients cannot tell acme/app from docker.io/acme/app, a
 type view struct {
 	entries []*Entry
 	levels  []map[string]*Entry // by location; nearest scope first
+	onHost  map[string][]*Entry // those whose location is on a host
 	regions map[string]region   // by name
 	hosts   []string            // sorted
 	byHost  map[string][]region // the host's own first, each before those below it
@@ -38,12 +39,13 @@ type view struct {
 // newView finds the regions of every host that a location or a login names, and
 // of those that the clients of a dialect mix up with them.
 func newView(k Keyring, d Dialect) *view {
-	v := &view{entries: k.Entries(), regions: map[string]region{}, byHost: map[string][]region{}}
+	v := &view{entries: k.Entries(), onHost: map[string][]*Entry{}, regions: map[string]region{}, byHost: map[string][]region{}}
 	v.levels = levels(v.entries)
 	for _, e := range v.entries {
 		if e.Location.IsZero() {
 			continue
 		}
+		v.onHost[e.Location.Host()] = append(v.onHost[e.Location.Host()], e)
 		v.add(e.Location, e.Location.String())
 		v.add(e.Location, e.Location.Host())
 		for _, host := range loginHosts(e) {

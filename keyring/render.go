@@ -92,19 +92,14 @@ func wholeHost(regions []region) region {
 	return host
 }
 
-// lone returns the credential with a path that is the only one for a host, if
-// its login can be used.
+// lone returns the credential with a path that is the only one which matches
+// anything on a host, if its login can be used.
 func (w *writer) lone(host string) (*Entry, bool) {
-	regions := w.byHost[host]
-	if len(regions) != 2 || regions[0].entry != nil || regions[1].problem != "" {
+	if len(w.onHost[host]) != 1 || w.regions[host].entry != nil {
 		return nil, false
 	}
-	for _, level := range w.levels {
-		if e := level[regions[1].name]; e != nil && e != regions[1].entry {
-			return nil, false
-		}
-	}
-	return regions[1].entry, true
+	e := w.onHost[host][0]
+	return e, w.regions[e.Location.String()].has(e)
 }
 
 // containers writes a key wherever the credential changes on the way down.
