@@ -181,6 +181,7 @@ func (s *Server) assemble(version string) error {
 			},
 		}),
 		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
@@ -216,25 +217,31 @@ func (s *Server) ready() error {
 }
 
 // Run serves until ctx ends, then ends in good order: requests under way are
-// finished, and what they changed is stored. It returns nil after that, or the
+// finished while all that they need still runs. It returns nil after that, or the
 // error that ended it early. The Server is closed in any case.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.close()
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return ended(ctx, s.books.Follow(ctx, s.store)) })
-	group.Go(func() error { return ended(ctx, s.fresh.Run(ctx)) })
-	group.Go(func() error { return s.serve(ctx, group) })
+	lasting, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	group, parts := errgroup.WithContext(lasting)
+	group.Go(func() error { return ended(parts, s.books.Follow(parts, s.store)) })
+	group.Go(func() error { return ended(parts, s.fresh.Run(parts)) })
+	group.Go(func() error {
+		defer end()
+		return s.serve(ctx, parts, group)
+	})
 	return group.Wait()
 }
 
 // serve declares the configuration's credentials, and then serves clients and runs
-// the targets: nobody sees a state that lacks what the configuration adds.
-func (s *Server) serve(ctx context.Context, group *errgroup.Group) error {
-	if err := s.svc.Declare(ctx, declared(s.cfg.Credentials)); err != nil {
-		return ended(ctx, err)
+// the targets: nobody sees a state that lacks what the configuration adds. It
+// returns once ctx or parts have ended, and the requests under way with them.
+func (s *Server) serve(ctx, parts context.Context, group *errgroup.Group) error {
+	if err := s.svc.Declare(parts, declared(s.cfg.Credentials)); err != nil {
+		return ended(parts, err)
 	}
-	group.Go(func() error { return s.runner.Run(ctx) })
-	group.Go(func() error { return s.cleanUploads(ctx) })
+	group.Go(func() error { return s.runner.Run(parts) })
+	group.Go(func() error { return s.housekeeping(parts) })
 	for _, l := range []net.Listener{s.tcp, s.socket} {
 		group.Go(func() error {
 			if err := s.web.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -244,30 +251,39 @@ func (s *Server) serve(ctx context.Context, group *errgroup.Group) error {
 		})
 	}
 	s.log.Info("serving", "url", s.URL(), "data", s.cfg.DataDir, "store", s.store.ID())
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+	case <-parts.Done():
+	}
 	s.log.Info("shutting down")
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	return s.web.Shutdown(ctx)
+	return s.web.Shutdown(limited)
 }
 
-// Uploads that nobody went on with for uploadPatience are removed, every
-// uploadInterval.
+// What housekeeping does, and how often. Revocations are read again for those that
+// are over, and for what another process on the same store has revoked.
 const (
-	uploadPatience = 24 * time.Hour
-	uploadInterval = time.Hour
+	uploadPatience     = 24 * time.Hour // for uploads that nobody goes on with
+	uploadInterval     = time.Hour
+	revocationInterval = time.Minute
 )
 
-func (s *Server) cleanUploads(ctx context.Context) error {
-	tick := time.NewTicker(uploadInterval)
-	defer tick.Stop()
+func (s *Server) housekeeping(ctx context.Context) error {
+	uploads, revocations := time.NewTicker(uploadInterval), time.NewTicker(revocationInterval)
+	defer uploads.Stop()
+	defer revocations.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case now := <-tick.C:
+		case now := <-uploads.C:
 			if _, err := s.images.CleanUploads(ctx, now.Add(-uploadPatience)); err != nil {
 				s.log.WarnContext(ctx, "cleaning up unfinished uploads failed", "error", err)
+			}
+		case <-revocations.C:
+			if err := s.tokens.Reload(ctx); err != nil {
+				s.log.WarnContext(ctx, "reading the revocations failed", "error", err)
 			}
 		}
 	}
