@@ -31,15 +31,9 @@ type Book struct {
 	revision uint64
 	current  bool
 
-	entries trie[string, *Entry] // by guid
-	deleted trie[string, uint64] // by guid: the revision of the deletion
-	shelves trie[regcred.Scope, *shelf]
-}
-
-// shelf has the entries of one scope.
-type shelf struct {
-	placed  trie[imageref.Location, *Entry]
-	pending trie[string, *Entry] // by guid: those whose location is not yet found
+	entries    trie[string, *Entry] // by guid
+	deleted    trie[string, uint64] // by guid: the revision of the deletion
+	foundation shelf
 }
 
 // StoreID returns the id of the store that the book is of.
@@ -99,7 +93,7 @@ func (b *Book) apply(e *edit, c regcred.Change) {
 		b.deleted = b.deleted.without(e, guid)
 	}
 	if known {
-		b.unshelve(e, old)
+		b.foundation.remove(e, old)
 	}
 	if c.Deleted {
 		b.entries = b.entries.without(e, guid)
@@ -109,7 +103,7 @@ func (b *Book) apply(e *edit, c regcred.Change) {
 	entry := newEntry(c, old)
 	b.entries = b.entries.with(e, guid, entry)
 	if entry.Err == nil || !entry.Location.IsZero() {
-		b.shelve(e, entry)
+		b.foundation.put(e, entry)
 	}
 }
 
@@ -130,36 +124,4 @@ func newEntry(c regcred.Change, old *Entry) *Entry {
 	}
 	entry.Revision, entry.Login, entry.Err = c.Revision, nil, c.Err
 	return entry
-}
-
-// shelve puts an entry into its scope.
-func (b *Book) shelve(e *edit, entry *Entry) {
-	var next shelf
-	if s, ok := b.shelves.get(entry.Scope); ok {
-		next = *s
-	}
-	if entry.Location.IsZero() {
-		next.pending = next.pending.with(e, entry.GUID, entry)
-	} else {
-		next.placed = next.placed.with(e, entry.Location, entry)
-	}
-	b.shelves = b.shelves.with(e, entry.Scope, &next)
-}
-
-// unshelve takes an entry out of its scope, unless another one has its place.
-func (b *Book) unshelve(e *edit, entry *Entry) {
-	s, ok := b.shelves.get(entry.Scope)
-	if !ok {
-		return
-	}
-	next := *s
-	next.pending = next.pending.without(e, entry.GUID)
-	if holder, ok := s.placed.get(entry.Location); ok && holder == entry {
-		next.placed = next.placed.without(e, entry.Location)
-	}
-	if next.pending.size+next.placed.size == 0 {
-		b.shelves = b.shelves.without(e, entry.Scope)
-		return
-	}
-	b.shelves = b.shelves.with(e, entry.Scope, &next)
 }

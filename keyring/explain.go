@@ -32,9 +32,10 @@ type Found struct {
 func (b *Book) Explain(s regcred.Scope, img imageref.Image) Explanation {
 	x := Explanation{Image: img, Scope: s}
 	x.Match, _ = b.Lookup(s, img)
+	path := b.foundation.path(s)
 	for scope := range s.Chain() {
 		found := Found{Scope: scope}
-		if shelf, ok := b.shelves.get(scope); ok {
+		if shelf := path[scope.Level()]; shelf != nil {
 			for _, location := range img.Candidates() {
 				if e, ok := shelf.placed.get(location); ok {
 					found.Matches = append(found.Matches, Match{e, location})

@@ -31,9 +31,9 @@ func (k Keyring) Revision() uint64 { return k.book.revision }
 // by location; also those that a nearer one shadows.
 func (k Keyring) Entries() []*Entry {
 	var list []*Entry
-	for scope := range k.scope.Chain() {
-		shelf, ok := k.book.shelves.get(scope)
-		if !ok {
+	path := k.book.foundation.path(k.scope)
+	for _, shelf := range slices.Backward(path[:]) {
+		if shelf == nil {
 			continue
 		}
 		start := len(list)

@@ -22,15 +22,23 @@ type Match struct {
 //
 // It allocates nothing.
 func (b *Book) Lookup(s regcred.Scope, img imageref.Image) (Match, bool) {
-	for scope := range s.Chain() {
-		shelf, ok := b.shelves.get(scope)
-		if !ok {
-			continue
+	path := b.foundation.path(s)
+	for level := levels - 1; level >= 0; level-- {
+		if m, ok := path[level].first(img); ok {
+			return m, true
 		}
-		for _, location := range img.Candidates() {
-			if e, ok := shelf.placed.get(location); ok {
-				return Match{e, location}, true
-			}
+	}
+	return Match{}, false
+}
+
+// first returns the entry for the first of an image's candidates that s has.
+func (s *shelf) first(img imageref.Image) (Match, bool) {
+	if s == nil || s.placed.size == 0 {
+		return Match{}, false
+	}
+	for _, location := range img.Candidates() {
+		if e, ok := s.placed.get(location); ok {
+			return Match{e, location}, true
 		}
 	}
 	return Match{}, false

@@ -40,7 +40,7 @@ type view struct {
 // of those that the clients of a dialect mix up with them.
 func newView(k Keyring, d Dialect) *view {
 	v := &view{entries: k.Entries(), onHost: map[string][]*Entry{}, regions: map[string]region{}, byHost: map[string][]region{}}
-	v.levels = levels(v.entries)
+	v.levels = byScope(v.entries)
 	for _, e := range v.entries {
 		if e.Location.IsZero() {
 			continue
@@ -63,8 +63,8 @@ func newView(k Keyring, d Dialect) *view {
 	return v
 }
 
-// levels indexes entries by location, for each scope.
-func levels(entries []*Entry) []map[string]*Entry {
+// byScope indexes entries by location, for each scope.
+func byScope(entries []*Entry) []map[string]*Entry {
 	var list []map[string]*Entry
 	for i, e := range entries {
 		if i == 0 || e.Scope != entries[i-1].Scope {

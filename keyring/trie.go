@@ -18,14 +18,14 @@ type trie[K comparable, V any] struct {
 // Each level of a trie consumes digitBits of a key's hash. Below the last level,
 // where no bits are left, a node is a plain list.
 const (
-	digitBits = 5
+	digitBits = 6
 	hashBits  = 64
 )
 
 // node has the slots that are in use, in the order of their digits.
 type node[K comparable, V any] struct {
 	edit  *edit  // made by this edit, which may change it in place
-	used  uint32 // bit d is set where a slot for digit d is in use
+	used  uint64 // bit d is set where a slot for digit d is in use
 	slots []slot[K, V]
 }
 
@@ -69,7 +69,7 @@ func (t trie[K, V]) find(hash uint64, key K) (value V, ok bool) {
 		}
 		s := &n.slots[i]
 		if s.deeper == nil {
-			if s.key != key {
+			if s.hash != hash || s.key != key {
 				return value, false
 			}
 			return s.value, true
@@ -107,11 +107,11 @@ func (n *node[K, V]) locate(hash uint64, shift int, key K) (i int, found bool) {
 		return i, true
 	}
 	bit := digit(hash, shift)
-	return bits.OnesCount32(n.used & (bit - 1)), n.used&bit != 0
+	return bits.OnesCount64(n.used & (bit - 1)), n.used&bit != 0
 }
 
 // digit returns the bit that stands for a hash's digit at a level.
-func digit(hash uint64, shift int) uint32 { return 1 << (hash >> shift & (1<<digitBits - 1)) }
+func digit(hash uint64, shift int) uint64 { return 1 << (hash >> shift & (1<<digitBits - 1)) }
 
 func (n *node[K, V]) insert(e *edit, s slot[K, V], shift int) (_ *node[K, V], added bool) {
 	n = n.editable(e)
