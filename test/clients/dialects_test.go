@@ -103,8 +103,8 @@ func sayable(k keyring.Keyring, d keyring.Dialect, image string, l login) bool {
 			paths = paths || e.Location.Path() != ""
 		}
 	}
-	// Podman takes registry-1.docker.io for Docker Hub.
-	if !known || img.Host() == "registry-1.docker.io" {
+	// Podman takes registry-1.docker.io for Docker Hub, the kubelet does not.
+	if !known || img.Host() == "registry-1.docker.io" && d != keyring.Kubelet {
 		return false
 	}
 	return d == keyring.Containers || !paths
