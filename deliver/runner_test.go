@@ -47,7 +47,9 @@ func newFake(name string) *fake {
 	return &fake{name: name, begun: time.Now(), changed: make(chan struct{})}
 }
 
-func (f *fake) Describe() deliver.Info { return deliver.Info{Name: f.name, Kind: "fake", Scope: "foundation"} }
+func (f *fake) Describe() deliver.Info {
+	return deliver.Info{Name: f.name, Kind: "fake", Scope: "foundation"}
+}
 
 func (f *fake) Sync(ctx context.Context, book *keyring.Book, o deliver.SyncOptions) (deliver.Report, error) {
 	f.mu.Lock()

@@ -3,6 +3,8 @@ package dockerconfig
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -34,20 +36,15 @@ func (t *Target) Watch(ctx context.Context, changed func()) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case err := <-w.Errors:
-			changed() // events may be lost
-			return unwatched(err)
+			return unwatched(err) // events are lost
 		case e := <-w.Events:
-			if names.lost(e) {
-				changed()
-				return unwatched(errors.New("the directory " + e.Name + " was removed or renamed"))
-			}
-			if fire == nil && names.concerns(e) {
+			if fire == nil && names[filepath.Clean(e.Name)] && e.Op != fsnotify.Chmod {
 				fire = time.After(debounce)
 			}
 		case <-fire:
 			fire = nil
-			if names, err = t.watchAll(w); err != nil { // links may lead elsewhere now
-				changed()
+			// A link may lead elsewhere now, or a directory be another one.
+			if names, err = t.watchAll(w); err != nil {
 				return err
 			}
 			changed()
@@ -55,38 +52,43 @@ func (t *Target) Watch(ctx context.Context, changed func()) error {
 	}
 }
 
-// watched are the directories and files that are watched.
-type watched struct{ dirs, files map[string]bool }
-
-// watchAll has w watch the directories of all files.
-func (t *Target) watchAll(w *fsnotify.Watcher) (watched, error) {
-	names := watched{map[string]bool{}, map[string]bool{}}
+// watchAll has w watch what the files are in. It returns the paths whose change may
+// be one of a file.
+func (t *Target) watchAll(w *fsnotify.Watcher) (map[string]bool, error) {
+	names := map[string]bool{}
 	for _, f := range t.files {
 		p, err := findPlace(f.path)
 		if err != nil {
-			return names, unwatched(err)
+			return nil, unwatched(err)
 		}
 		for _, path := range append(p.links, p.path) {
-			dir := filepath.Dir(path)
-			names.dirs[dir] = true
-			names.files[filepath.Join(dir, filepath.Base(path))] = true
-			if err := w.Add(dir); err != nil {
-				return names, unwatched(err)
+			if err := watchParent(w, filepath.Clean(path), names); err != nil {
+				return nil, unwatched(err)
 			}
 		}
 	}
 	return names, nil
 }
 
-// concerns reports whether an event may have changed a file. A change of its mode
-// alone has not.
-func (n watched) concerns(e fsnotify.Event) bool {
-	return n.files[filepath.Clean(e.Name)] && e.Op != fsnotify.Chmod
-}
-
-// lost reports whether an event is the end of a directory.
-func (n watched) lost(e fsnotify.Event) bool {
-	return n.dirs[filepath.Clean(e.Name)] && (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename))
+// watchParent has w watch the directory of a path; where that does not exist, the
+// nearest one above it that does.
+func watchParent(w *fsnotify.Watcher, path string, names map[string]bool) error {
+	names[path] = true
+	for {
+		dir := filepath.Dir(path)
+		names[dir] = true // it may be removed, or made
+		err := w.Add(dir)
+		if err != nil && errors.Is(err, fs.ErrNotExist) && dir != path {
+			if err := watchParent(w, dir, names); err != nil {
+				return err
+			}
+			if _, err := os.Lstat(dir); err == nil {
+				continue // made just before it could be noticed
+			}
+			return nil
+		}
+		return err
+	}
 }
 
 func unwatched(err error) error {
