@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -209,6 +210,7 @@ func TestConcurrentEditor(t *testing.T) {
 	mustSync(t, tg, b)
 
 	done := make(chan struct{})
+	var renewals atomic.Int64
 	var syncing sync.WaitGroup
 	syncing.Go(func() {
 		for revision := uint64(10); ; revision++ {
@@ -221,16 +223,18 @@ func TestConcurrentEditor(t *testing.T) {
 			if _, err := tg.Sync(t.Context(), b, deliver.SyncOptions{}); err != nil && regcred.CodeOf(err) != regcred.Unavailable {
 				t.Errorf("Sync: %v", err)
 			}
+			renewals.Add(1)
 		}
 	})
 	want := map[string]string{}
-	for i := range 200 {
+	for i := 0; i < 200 || renewals.Load() < 50; i++ {
 		host := fmt.Sprintf("r%d.example.com", i)
 		want[host] = "robot:theirs"
 		putLogin(t, path, host, want[host])
 	}
 	close(done)
 	syncing.Wait()
+	t.Logf("%d entries added during %d renewals", len(want), renewals.Load())
 	mustSync(t, tg, b)
 	got := readLogins(t, path)
 	delete(got, "a.example.com")
