@@ -96,7 +96,7 @@ func (i Image) String() string {
 // Name returns the canonical reference without tag and digest.
 func (i Image) Name() string { return i.name }
 
-// Host returns the registry's host, with its port where that is not 443.
+// Host returns the registry's host in canonical form, with its port if any.
 func (i Image) Host() string {
 	host, _, _ := strings.Cut(i.name, "/")
 	return host

@@ -85,7 +85,7 @@ func (l Location) String() string { return l.name }
 // IsZero reports whether it is no location at all.
 func (l Location) IsZero() bool { return l.name == "" }
 
-// Host returns the host, with its port where it has one other than 443.
+// Host returns the host in canonical form, with its port if any.
 func (l Location) Host() string {
 	host, _, _ := strings.Cut(l.name, "/")
 	return host
