@@ -34,16 +34,19 @@ func measure(full int) []figure {
 		}
 	})
 	return []figure{
-		{name: fmt.Sprintf("lookup among %d credentials", full), value: large.lookup, unit: "ns", limit: 2000, timed: true},
-		{name: "  its allocations", value: large.allocations, limit: 0.5},
-		{name: fmt.Sprintf("lookup among %d credentials", full/10), value: small.lookup, unit: "ns", timed: true},
-		{name: "  the larger book to this, times", value: large.lookup / small.lookup, limit: 2.5, timed: true},
-		{name: fmt.Sprintf("memory for %d credentials, with logins", full/10), value: small.mib, unit: "MiB", limit: 256 * float64(full) / 1e6},
-		{name: fmt.Sprintf("memory for %d credentials, with logins", full), value: large.mib, unit: "MiB"},
-		{name: fmt.Sprintf("making a book of %d credentials", full), value: large.build.Seconds(), unit: "s", timed: true},
-		{name: "parsing an image reference", value: float64(parse.NsPerOp()), unit: "ns", timed: true},
+		{name: named("lookup", full), value: large.lookup, unit: "ns", limit: 2000, timed: true},
+		{name: named("lookup-allocations", full), value: large.allocations, unit: "allocs", limit: 0.5},
+		{name: named("lookup", full/10), value: small.lookup, unit: "ns", timed: true},
+		{name: "lookup-tenfold-ratio", value: large.lookup / small.lookup, unit: "times", limit: 2.5, timed: true},
+		{name: named("book-memory", full/10), value: small.mib, unit: "MiB", limit: 256 * float64(full) / 1e6},
+		{name: named("book-memory", full), value: large.mib, unit: "MiB"},
+		{name: named("book-build", full), value: large.build.Seconds(), unit: "s", timed: true},
+		{name: "parse-image", value: float64(parse.NsPerOp()), unit: "ns", timed: true},
 	}
 }
+
+// named adds the size of a book to a figure's name.
+func named(name string, credentials int) string { return fmt.Sprintf("%s-%d", name, credentials) }
 
 // bookFigures are what is measured of one book.
 type bookFigures struct {
