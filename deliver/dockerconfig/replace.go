@@ -24,7 +24,7 @@ func readFile(path string) ([]byte, fs.FileInfo, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if !info.Mode().IsRegular() {
+	if !info.Mode().IsRegular() { // opening a pipe would wait for its writer
 		kind := "not a regular file"
 		if info.IsDir() {
 			kind = "a directory"
@@ -36,6 +36,9 @@ func readFile(path string) ([]byte, fs.FileInfo, error) {
 		return nil, nil, err
 	}
 	defer func() { _ = f.Close() }() // read only
+	if info, err = f.Stat(); err != nil {
+		return nil, nil, err
+	}
 	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
 	if err != nil {
 		return nil, nil, err
@@ -61,9 +64,10 @@ type replacement struct {
 // file is the old one or the new one, also where the machine stops.
 //
 // It returns errChanged where the file is not the old one any more, and leaves it
-// as it is then: the new file is exchanged with what is there, which is looked at
-// once more, and put back if somebody else was faster. File systems that cannot
-// exchange leave a few microseconds in which such a change is lost.
+// as it is then: the new file is exchanged with what is there, and back again if
+// that was put there just now. There is no way to replace a file only if it is still
+// the same, so a change is lost where two by others fall into the microseconds
+// around the exchange; on file systems that cannot exchange, one is enough.
 func (r replacement) write() error {
 	dir := filepath.Dir(r.path)
 	temp, err := r.prepare(dir)
@@ -109,7 +113,7 @@ func (r replacement) commit(temp string) error {
 		}
 		return err
 	}
-	if !r.unchanged(r.path) {
+	if !r.unchanged(r.path) || !r.isOld(r.path) {
 		return errChanged
 	}
 	err := exchange(temp, r.path)
@@ -118,7 +122,7 @@ func (r replacement) commit(temp string) error {
 		return os.Rename(temp, r.path)
 	case errors.Is(err, fs.ErrNotExist):
 		return errChanged
-	case err != nil || r.unchanged(temp):
+	case err != nil || r.isOld(temp) && r.unchanged(temp):
 		return err
 	}
 	if err := exchange(temp, r.path); err != nil {
@@ -127,13 +131,15 @@ func (r replacement) commit(temp string) error {
 	return errChanged
 }
 
-// unchanged reports whether what is at a path is the old file.
-func (r replacement) unchanged(path string) bool {
+// isOld reports whether the old file is at a path, whatever is in it now.
+func (r replacement) isOld(path string) bool {
 	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() {
-		return false
-	}
-	data, err := os.ReadFile(path)
+	return err == nil && os.SameFile(info, r.info)
+}
+
+// unchanged reports whether what is at a path reads as the old file did.
+func (r replacement) unchanged(path string) bool {
+	data, _, err := readFile(path)
 	return err == nil && bytes.Equal(data, r.old)
 }
 
