@@ -141,10 +141,12 @@ func (s *Server) appendUpload(r *http.Request, q request) (ociregistry.BlobWrite
 
 // contentRange returns where a chunk begins by its header Content-Range, which
 // the OCI distribution specification writes START-END, the end included; -1
-// where there is none: the chunk then goes to the end.
+// where there is none: the chunk then goes to the end. So does an empty chunk,
+// whose range that form cannot say: clients that end an upload with one write
+// N-(N-1).
 func contentRange(r *http.Request) (int64, error) {
 	header := r.Header.Get("Content-Range")
-	if header == "" {
+	if header == "" || r.ContentLength == 0 {
 		return -1, nil
 	}
 	from, to, _ := strings.Cut(header, "-")

@@ -104,7 +104,7 @@ func describe(what string, err error) error {
 	case status == http.StatusRequestEntityTooLarge:
 		return regcred.Errorf(regcred.TooLarge, "the registry refuses %s as too large: %s", what, printable(err))
 	case mayPass(err):
-		return regcred.Errorf(regcred.Unavailable, "sending %s failed %d times; nothing was tagged, so publish again once the registry can be reached: %s", what, tries, printable(err))
+		return regcred.Errorf(regcred.Unavailable, "sending %s failed %d times; nothing was tagged, so publish again: %s", what, tries, printable(err))
 	}
 	return regcred.Errorf(regcred.Invalid, "the registry refuses %s: %s", what, printable(err))
 }
