@@ -117,10 +117,10 @@ func testTargetNotCurrent(s *targetSession) {
 }
 
 // held syncs a book that nothing may be changed for, and returns what is held: all
-// of one credential.
-func (s *targetSession) held(l *ledger, guid string) []deliver.Hold {
+// of "a.example.com".
+func (s *targetSession) held(l *ledger) []deliver.Hold {
 	s.Helper()
-	return s.wantHeld(s.sync(l, false), guid)
+	return s.wantHeld(s.sync(l, false), "a.example.com")
 }
 
 func (s *targetSession) wantHeld(r deliver.Report, guids ...string) []deliver.Hold {
@@ -158,8 +158,8 @@ func testTargetOlderStoreHeld(s *targetSession) {
 	older := *l
 	l.put("a.example.com", password("2"))
 	s.sync(l, true)
-	s.held(&older, "a.example.com")
-	s.held(newLedger("s1"), "a.example.com")
+	s.held(&older)
+	s.held(newLedger("s1"))
 	s.want(map[string]string{"a.example.com": "2"})
 	l.remove("a.example.com")
 	s.sync(l, true)
@@ -171,15 +171,15 @@ func testTargetNewStoreHeld(s *targetSession) {
 	l.put("a.example.com", password("1"))
 	s.sync(l, true)
 	s.target = s.New(s.T)
-	s.held(newLedger("s2"), "a.example.com")
+	s.held(newLedger("s2"))
 	other := newLedger("s2")
 	other.put("a.example.com", password("2"))
 	other.put("a.example.com", password("3"))
-	holds := s.held(other, "a.example.com")
+	holds := s.held(other)
 	s.want(map[string]string{"a.example.com": "1"})
 	s.sync(other, true, holds...)
 	s.want(map[string]string{"a.example.com": "3"})
-	s.held(l, "a.example.com")
+	s.held(l)
 	other.remove("a.example.com")
 	s.sync(other, true)
 	s.want(nil)

@@ -1,7 +1,7 @@
 package dockerconfig
 
 import (
-	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -65,10 +65,9 @@ func offer(hosts []string) string {
 	if len(hosts) > shownHosts {
 		hosts, more = hosts[:shownHosts], ", and so on"
 	}
-	helpers := make(map[string]string, len(hosts))
-	for _, h := range hosts {
-		helpers[h] = helperName
+	helpers := make([]string, len(hosts))
+	for i, h := range hosts {
+		helpers[i] = fmt.Sprintf("%q:%q", h, helperName) // hosts need no escaping
 	}
-	text, _ := json.Marshal(helpers) // strings alone
-	return string(text) + more
+	return "{" + strings.Join(helpers, ",") + "}" + more
 }

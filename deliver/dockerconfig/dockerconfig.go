@@ -3,8 +3,11 @@
 //
 // It changes nothing but its own entries; everything else in a file stays byte for
 // byte, and the file's mode and symbolic links stay too. What it delivered is
-// recorded beside the file. Hard links to a file are not kept, and a file that is a
-// mount of its own cannot be replaced: mount its directory.
+// recorded beside the file.
+//
+// A file is replaced as a whole, as docker does it. So hard links to it are not kept,
+// a program that writes in place may write to the one that was replaced, and a file
+// that is a mount of its own cannot be replaced: mount its directory.
 package dockerconfig
 
 import (

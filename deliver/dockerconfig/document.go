@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"regcred.dev"
 )
@@ -66,8 +67,8 @@ func (d *document) parseAuths(src []byte) error {
 		return nil
 	}
 	m := d.root.members[i]
-	if name, twice := d.root.duplicate(); twice && name == authsName {
-		return malformed(src, m.at, `"auths" stands twice`)
+	if again := slices.IndexFunc(d.root.members[i+1:], func(m member) bool { return m.name == authsName }); again >= 0 {
+		return malformed(src, d.root.members[i+1+again].at, `"auths" stands twice`)
 	}
 	if string(m.value) == "null" {
 		return nil
@@ -121,11 +122,11 @@ func (d *document) text() []byte {
 	return append(append(bytes.Clone(d.before), d.root.text()...), d.after...)
 }
 
-// member returns the value of a member of the root in v, and reports false where
-// there is none, or it is of another type.
-func (d *document) member(name string, v any) bool {
-	i := d.root.find(name)
-	return i >= 0 && json.Unmarshal(d.root.members[i].value, v) == nil
+// member reads a member of the root into v, if there is one of v's type.
+func (d *document) member(name string, v any) {
+	if i := d.root.find(name); i >= 0 {
+		_ = json.Unmarshal(d.root.members[i].value, v) // clients do not read it either
+	}
 }
 
 // canonical returns a JSON value in a form that is equal for equal values: without

@@ -74,7 +74,7 @@ var malformed = []struct{ name, src, want string }{
 	{"a string", `"hunter2hunter2"`, "line 1, column 1: it is not an object"},
 	{"auths an array", "{\n\"auths\": []}", `line 2, column 10: "auths" is not an object`},
 	{"auths a string", `{"auths": "hunter2hunter2"}`, `line 1, column 11: "auths" is not an object`},
-	{"auths twice", `{"auths": {}, "auths": {}}`, `"auths" stands twice`},
+	{"auths twice", `{"x": 1, "x": 2, "auths": {}, "auths": {}}`, `line 1, column 40: "auths" stands twice`},
 	{"a key twice", `{"auths": {"x": 1, "\u0078": 2}}`, `"auths" has the key "x" twice`},
 	{"too deep", strings.Repeat(`{"a":`, 20000) + "1" + strings.Repeat("}", 20000), "it is not valid JSON"},
 }

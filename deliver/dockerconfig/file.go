@@ -179,7 +179,10 @@ func (o *opened) between() record {
 }
 
 func (o *opened) saveRecord(r record) error {
-	text := r.text()
+	text, err := r.text()
+	if err != nil {
+		return err
+	}
 	if bytes.Equal(text, o.stored) || o.stored == nil && len(r.Entries) == 0 {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,14 +24,14 @@ import (
 // canary is the password of every login that the tests deliver.
 const canary = "canary-4711-0815"
 
-// book returns a book of a store with a credential for each host, whose guid is the
-// host.
-func book(store string, revision uint64, hosts ...string) *keyring.Book {
+// book returns a book of the store "s1" with a credential for each host, whose guid is
+// the host.
+func book(revision uint64, hosts ...string) *keyring.Book {
 	batch := regcred.Batch{Revision: revision, Current: true}
 	for i, host := range hosts {
 		batch.Changes = append(batch.Changes, put(uint64(i+1), host, canary))
 	}
-	return keyring.New(store).Now().Apply(batch)
+	return keyring.New("s1").Now().Apply(batch)
 }
 
 // put returns a change that stores a credential with a login.
@@ -120,11 +121,11 @@ func TestNewFile(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "made", "docker")
 	path := filepath.Join(dir, "config.json")
 	tg := target(nil, path)
-	mustSync(t, tg, book("s1", 9))
+	mustSync(t, tg, book(9))
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("the directory was made with nothing to deliver")
 	}
-	mustSync(t, tg, book("s1", 9, "a.example.com"))
+	mustSync(t, tg, book(9, "a.example.com"))
 	wantMode(t, dir, os.ModeDir|0o700)
 	for _, name := range []string{"config.json", ".config.json.regcred", ".config.json.regcred.lock"} {
 		wantMode(t, filepath.Join(dir, name), 0o600)
@@ -152,7 +153,7 @@ func TestKeepsTheRest(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.json")
 	write(t, path, before, 0o640)
 	tg := target(nil, path)
-	mustSync(t, tg, book("s1", 9, "a.example.com"))
+	mustSync(t, tg, book(9, "a.example.com"))
 	after := read(t, path)
 	added := strings.Replace(after, `,
         "a.example.com": {
@@ -167,7 +168,7 @@ func TestKeepsTheRest(t *testing.T) {
 	if err := os.Chtimes(path, long, long); err != nil {
 		t.Fatal(err)
 	}
-	mustSync(t, tg, book("s1", 10, "a.example.com"))
+	mustSync(t, tg, book(10, "a.example.com"))
 	if info, err := os.Stat(path); err != nil || !info.ModTime().Equal(long) {
 		t.Errorf("the file was written though nothing changed: %v, %v", info.ModTime(), err)
 	}
@@ -197,7 +198,7 @@ func TestMalformedIsLeftAlone(t *testing.T) {
 			if err := os.RemoveAll(good); err != nil {
 				t.Fatal(err)
 			}
-			report, err := target(nil, bad, good).Sync(t.Context(), book("s1", 9, "a.example.com"), deliver.SyncOptions{})
+			report, err := target(nil, bad, good).Sync(t.Context(), book(9, "a.example.com"), deliver.SyncOptions{})
 			if regcred.CodeOf(err) != test.code || !strings.Contains(err.Error(), bad) || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want code %s, the path and %q", err, test.code, test.want)
 			}
@@ -213,13 +214,13 @@ func TestMalformedIsLeftAlone(t *testing.T) {
 		})
 	}
 	t.Run("a directory", func(t *testing.T) {
-		_, err := target(nil, dir).Sync(t.Context(), book("s1", 9, "a.example.com"), deliver.SyncOptions{})
+		_, err := target(nil, dir).Sync(t.Context(), book(9, "a.example.com"), deliver.SyncOptions{})
 		if regcred.CodeOf(err) != regcred.Invalid || !strings.Contains(err.Error(), "it is a directory") {
 			t.Errorf("error %v", err)
 		}
 	})
 	t.Run("all", func(t *testing.T) {
-		_, err := target(nil, dir, dir).Sync(t.Context(), book("s1", 9, "a.example.com"), deliver.SyncOptions{})
+		_, err := target(nil, dir, dir).Sync(t.Context(), book(9, "a.example.com"), deliver.SyncOptions{})
 		if regcred.CodeOf(err) != regcred.Invalid || !strings.Contains(err.Error(), "2 files could not be synced: ") {
 			t.Errorf("error %v", err)
 		}
@@ -229,7 +230,7 @@ func TestMalformedIsLeftAlone(t *testing.T) {
 func TestEmptyFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.json")
 	write(t, path, "", 0o600)
-	tg, b := target(nil, path), book("s1", 9, "a.example.com")
+	tg, b := target(nil, path), book(9, "a.example.com")
 	// An editor that writes in place empties the file first.
 	_, err := tg.Sync(t.Context(), b, deliver.SyncOptions{})
 	if regcred.CodeOf(err) != regcred.Unavailable || !strings.Contains(err.Error(), "emptied just now") {
@@ -276,7 +277,7 @@ func TestSymlinks(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				mustSync(t, target(nil, filepath.Join(dir, test.path)), book("s1", 9, "a.example.com"))
+				mustSync(t, target(nil, filepath.Join(dir, test.path)), book(9, "a.example.com"))
 				for link := range test.links {
 					wantMode(t, filepath.Join(dir, link), os.ModeSymlink|0o777)
 				}
@@ -293,7 +294,7 @@ func TestSymlinks(t *testing.T) {
 		if err := os.Symlink("config.json", path); err != nil {
 			t.Fatal(err)
 		}
-		_, err := target(nil, path).Sync(t.Context(), book("s1", 9, "a.example.com"), deliver.SyncOptions{})
+		_, err := target(nil, path).Sync(t.Context(), book(9, "a.example.com"), deliver.SyncOptions{})
 		if regcred.CodeOf(err) != regcred.Invalid || !strings.Contains(err.Error(), "symbolic links") {
 			t.Errorf("error %v", err)
 		}
@@ -303,7 +304,7 @@ func TestSymlinks(t *testing.T) {
 func TestRecordLost(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.json")
 	record := filepath.Join(filepath.Dir(path), ".config.json.regcred")
-	tg, b := target(nil, path), book("s1", 9, "a.example.com", "b.example.com")
+	tg, b := target(nil, path), book(9, "a.example.com", "b.example.com")
 	mustSync(t, tg, b)
 	for name, lose := range map[string]func() error{
 		"removed":   func() error { return os.Remove(record) },
@@ -336,7 +337,7 @@ func TestRecordLost(t *testing.T) {
 
 	write(t, record, `{"format": 2, "salt": "x"}`, 0o600)
 	before := read(t, path)
-	_, err := tg.Sync(t.Context(), book("s1", 11, "c.example.com"), deliver.SyncOptions{})
+	_, err := tg.Sync(t.Context(), book(11, "c.example.com"), deliver.SyncOptions{})
 	if regcred.CodeOf(err) != regcred.Invalid || !strings.Contains(err.Error(), "format 2") {
 		t.Errorf("a record of a newer format: %v", err)
 	}
@@ -350,7 +351,7 @@ func TestAdopt(t *testing.T) {
 	putLogin(t, path, "a.example.com", "robot:theirs")
 	putLogin(t, path, "other.example.com", "robot:theirs")
 	tg := target(func(o *dockerconfig.Options) { o.Adopt = true }, path)
-	if report := mustSync(t, tg, book("s1", 9, "a.example.com")); report.Delivered != 1 || len(report.Warnings) > 0 {
+	if report := mustSync(t, tg, book(9, "a.example.com")); report.Delivered != 1 || len(report.Warnings) > 0 {
 		t.Errorf("the report is %+v", report)
 	}
 	want := map[string]string{"a.example.com": "robot:" + canary, "other.example.com": "robot:theirs"}
@@ -362,15 +363,15 @@ func TestAdopt(t *testing.T) {
 func TestDeis(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.json")
 	tg := target(func(o *dockerconfig.Options) { o.Dialect = keyring.Deis }, path)
-	if report := mustSync(t, tg, book("s1", 9)); report.Delivered != 0 || len(report.Warnings) != 1 {
+	if report := mustSync(t, tg, book(9)); report.Delivered != 0 || len(report.Warnings) != 1 {
 		t.Errorf("without a credential: %+v", report)
 	}
-	b := book("s1", 9, "a.example.com")
+	b := book(9, "a.example.com")
 	mustSync(t, tg, b)
 	if logins := readLogins(t, path); logins["https://a.example.com"] == "" {
 		t.Errorf("%d logins, none for https://a.example.com", len(logins))
 	}
-	if _, err := tg.Sync(t.Context(), book("s1", 9, "a.example.com", "b.example.com"), deliver.SyncOptions{}); regcred.CodeOf(err) != regcred.Invalid {
+	if _, err := tg.Sync(t.Context(), book(9, "a.example.com", "b.example.com"), deliver.SyncOptions{}); regcred.CodeOf(err) != regcred.Invalid {
 		t.Errorf("with two credentials: %v", err)
 	}
 	mustSync(t, tg, b.Apply(regcred.Batch{Revision: 10, Changes: []regcred.Change{
@@ -404,7 +405,7 @@ func TestWarnings(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "config.json")
 			write(t, path, test.file, test.mode)
-			report := mustSync(t, target(nil, path), book("s1", 9, hosts...))
+			report := mustSync(t, target(nil, path), book(9, hosts...))
 			if len(report.Warnings) != len(test.want) {
 				t.Fatalf("the warnings are %q", report.Warnings)
 			}
@@ -417,12 +418,28 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// TestOwnerIsKept needs root, which alone may give files away.
+func TestOwnerIsKept(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not root: no owner but our own can be kept")
+	}
+	path := filepath.Join(t.TempDir(), "config.json")
+	write(t, path, "{}", 0o600)
+	must(t, os.Chown(path, 4711, 4712))
+	mustSync(t, target(nil, path), book(9, "a.example.com"))
+	info, err := os.Stat(path)
+	must(t, err)
+	if owner, ok := info.Sys().(*syscall.Stat_t); !ok || owner.Uid != 4711 || owner.Gid != 4712 {
+		t.Errorf("the owner is %+v", owner)
+	}
+}
+
 // TestNotWritable: where nothing can be written the error says where and why.
 func TestNotWritable(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "file"), "", 0o600)
 	path := filepath.Join(dir, "file", "config.json")
-	_, err := target(nil, path).Sync(t.Context(), book("s1", 9, "a.example.com"), deliver.SyncOptions{})
+	_, err := target(nil, path).Sync(t.Context(), book(9, "a.example.com"), deliver.SyncOptions{})
 	if regcred.CodeOf(err) != regcred.Unavailable || !strings.Contains(err.Error(), path) {
 		t.Errorf("error %v", err)
 	}

@@ -208,7 +208,7 @@ func (c *counter) count() int {
 // than can be told apart (see replacement.write).
 func TestConcurrentEditor(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.json")
-	tg, b := target(nil, path), book("s1", 9, "a.example.com")
+	tg, b := target(nil, path), book(9, "a.example.com")
 	mustSync(t, tg, b)
 
 	done := make(chan struct{})
@@ -287,7 +287,7 @@ func TestTwoRegcreds(t *testing.T) {
 // is no reason for a change.
 func TestDockerReadsIt(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.json")
-	tg, b := target(nil, path), book("s1", 9, "a.example.com", "b.example.com:5000", "docker.io")
+	tg, b := target(nil, path), book(9, "a.example.com", "b.example.com:5000", "docker.io")
 	mustSync(t, tg, b)
 	file := configfile.New(path)
 	if err := file.LoadFromReader(strings.NewReader(read(t, path))); err != nil {

@@ -71,7 +71,7 @@ func parseObject(src []byte, offset int) (object, error) {
 func countSpace(b []byte) int { return len(b) - len(bytes.TrimLeft(b, " \t\r\n")) }
 
 // text returns the object's text.
-func (o object) text() []byte {
+func (o *object) text() []byte {
 	out := []byte{'{'}
 	for i, m := range o.members {
 		if i > 0 {
@@ -86,12 +86,12 @@ func (o object) text() []byte {
 }
 
 // find returns the index of the member of that name, -1 where there is none.
-func (o object) find(name string) int {
+func (o *object) find(name string) int {
 	return slices.IndexFunc(o.members, func(m member) bool { return m.name == name })
 }
 
 // duplicate returns a name that stands twice.
-func (o object) duplicate() (string, bool) {
+func (o *object) duplicate() (string, bool) {
 	seen := make(map[string]bool, len(o.members))
 	for _, m := range o.members {
 		if seen[m.name] {
@@ -116,7 +116,7 @@ var dockerLayout = layout{lines: true, inner: "\t", indent: "\t"}
 
 // layout returns the layout of an object's members; of an object that has none, the
 // one that it gets as a member of an object with the layout outer.
-func (o object) layout(outer layout) layout {
+func (o *object) layout(outer layout) layout {
 	if len(o.members) == 0 {
 		return layout{outer.lines, outer.inner, outer.inner + outer.indent, outer.indent}
 	}
@@ -139,8 +139,7 @@ func (o *object) set(name string, value []byte, l layout) {
 		o.members[i].value = value
 		return
 	}
-	head, _ := json.Marshal(name) // no string fails
-	m := member{name: name, head: append(head, ':'), value: value}
+	m := member{name: name, head: append(quote(name), ':'), value: value}
 	if l.lines {
 		m.lead, m.head = []byte("\n"+l.inner), append(m.head, ' ')
 		if len(o.members) == 0 {
@@ -148,6 +147,15 @@ func (o *object) set(name string, value []byte, l layout) {
 		}
 	}
 	o.members = append(o.members, m)
+}
+
+// quote returns a string as JSON.
+func quote(s string) []byte {
+	text, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // no string fails
+	}
+	return text
 }
 
 // delete removes the member of that name, if there is one.

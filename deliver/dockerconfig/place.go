@@ -34,9 +34,14 @@ func findPlace(path string) (place, error) {
 			dir = "."
 		}
 		real, err := filepath.EvalSymlinks(dir)
-		if err == nil {
-			path = filepath.Join(real, base)
+		if errors.Is(err, fs.ErrNotExist) {
+			p.path = path
+			return p, nil
 		}
+		if err != nil {
+			return place{}, err
+		}
+		path = filepath.Join(real, base)
 		to, err := os.Readlink(path)
 		if err != nil {
 			p.path = path

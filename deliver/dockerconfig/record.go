@@ -65,7 +65,7 @@ func newRecord() record {
 // parseRecord reads a record. One that cannot be understood is as good as none: ok
 // is then false. Errors: Invalid where it is of a newer format.
 func parseRecord(data []byte) (r record, ok bool, err error) {
-	if json.Unmarshal(data, &r) != nil || r.Format < 1 || r.Salt == "" {
+	if understood := json.Unmarshal(data, &r) == nil; !understood || r.Format < 1 || r.Salt == "" {
 		return newRecord(), false, nil
 	}
 	if r.Format > recordFormat {
@@ -84,10 +84,10 @@ func (r record) clone() record {
 	return r
 }
 
-// text returns the record's file.
-func (r record) text() []byte {
-	out, _ := json.MarshalIndent(r, "", "  ") // strings, numbers and times alone
-	return append(out, '\n')
+// text returns the record's file. It fails where a login expires after the year 9999.
+func (r record) text() ([]byte, error) {
+	out, err := json.MarshalIndent(r, "", "  ")
+	return append(out, '\n'), err
 }
 
 // digest returns that of an entry's value.

@@ -24,11 +24,17 @@ func tryLock(f *os.File) (bool, error) {
 	return true, nil
 }
 
-// keepOwner gives f the owner and group of another file, where the process may.
+// keepOwner gives f the owner and group of another file, where they differ and the
+// process is root: nobody else may.
 func keepOwner(f *os.File, as fs.FileInfo) error {
-	old, ok := as.Sys().(*syscall.Stat_t)
-	if !ok || os.Geteuid() != 0 {
+	info, err := f.Stat()
+	if err != nil || os.Geteuid() != 0 {
+		return err
+	}
+	got, ok := info.Sys().(*syscall.Stat_t)
+	want, okToo := as.Sys().(*syscall.Stat_t)
+	if !ok || !okToo || got.Uid == want.Uid && got.Gid == want.Gid {
 		return nil
 	}
-	return f.Chown(int(old.Uid), int(old.Gid))
+	return f.Chown(int(want.Uid), int(want.Gid))
 }
