@@ -36,6 +36,7 @@ type Config struct {
 	// Registry is the image service.
 	Registry Registry
 	// Credentials are declared here beside those of the API, and read-only there.
+	// Nil means that the file has no such list; an empty one declares none.
 	Credentials []Credential
 	// Targets are where keyrings are delivered.
 	Targets []Target
@@ -50,8 +51,8 @@ type Registry struct {
 
 // Credential is one that the configuration declares.
 type Credential struct {
-	// Line is where it stands in the file.
-	Line     int
+	// Where is the file and line where it stands, "regcred.yaml:8".
+	Where    string
 	Scope    regcred.Scope
 	Location imageref.Location
 	Spelling string

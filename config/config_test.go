@@ -74,7 +74,7 @@ func TestParseComplete(t *testing.T) {
 	}
 	c := cfg.Credentials[0]
 	if c.Scope != regcred.SpaceScope("acme", "dev") || c.Location.String() != "registry.example.com/acme" ||
-		c.Provider != "static" || c.Username != "robot" || c.Password.Reveal() != "from-env" || c.Line != 8 {
+		c.Provider != "static" || c.Username != "robot" || c.Password.Reveal() != "from-env" || c.Where != "regcred.yaml:8" {
 		t.Errorf("first credential: %+v", c)
 	}
 	c = cfg.Credentials[1]
@@ -131,6 +131,12 @@ func TestParseProblems(t *testing.T) {
 		{"space without its organization", "credentials:\n  - location: r.example.com\n    space: s\n    provider: ecr\n", `regcred.yaml:2: a space's scope needs its organization`},
 		{"declared twice", "credentials:\n  - {location: r.example.com, provider: ecr}\n  - {location: 'R.example.com:443', provider: ecr}\n", "regcred.yaml:3: credential for r.example.com at scope foundation: line 2 declares one already"},
 		{"target of no kind", "targets:\n  - name: t\n", `regcred.yaml:2: target "t": say what it is`},
+		{"empty scope", "credentials:\n  - location: r.example.com\n    organization: ''\n    provider: ecr\n", "regcred.yaml:3: organization: it is empty"},
+		{"null scope", "targets:\n  - organization:\n    dockerconfig: {path: /x}\n", "regcred.yaml:2: organization: it is empty"},
+		{"a list of scopes", "targets:\n  - organization: [a]\n    dockerconfig: {path: /x}\n", "regcred.yaml:2: organization: write one id"},
+		{"one file, two targets", "targets:\n  - dockerconfig: {path: /x/y}\n  - dockerconfig: {path: /x/../x/y}\n", "regcred.yaml:3: path \"/x/../x/y\": line 2 delivers into the same file already"},
+		{"one file twice", "targets:\n  - dockerconfig: {path: /x, paths: [/x]}\n", "line 2 delivers into the same file already"},
+		{"home", "targets:\n  - dockerconfig: {path: ~/x}\n", "neither ~ nor variables are expanded"},
 		{"target without a path", "targets:\n  - name: t\n    dockerconfig: {for: docker}\n", "needs a path"},
 		{"target's dialect", "targets:\n  - dockerconfig:\n      path: /x\n      for: klingon\n", "regcred.yaml:4: "},
 		{"targets of one name", "targets:\n  - dockerconfig: {path: /x}\n  - dockerconfig: {path: /x}\n", `regcred.yaml:3: target "/x": line 2 has one of that name`},

@@ -3,6 +3,7 @@ package config
 import (
 	"net"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -15,22 +16,24 @@ import (
 
 // file is the YAML document. Its keys are regcred's public configuration.
 type file struct {
-	DataDir     text             `yaml:"data_dir"`
-	Listen      text             `yaml:"listen"`
-	PublicURL   text             `yaml:"public_url"`
-	Registry    fileRegistry     `yaml:"registry"`
-	Credentials []fileCredential `yaml:"credentials"`
-	Targets     []fileTarget     `yaml:"targets"`
+	DataDir     text              `yaml:"data_dir"`
+	Listen      text              `yaml:"listen"`
+	PublicURL   text              `yaml:"public_url"`
+	Registry    fileRegistry      `yaml:"registry"`
+	Credentials *[]fileCredential `yaml:"credentials"`
+	Targets     []fileTarget      `yaml:"targets"`
 }
 
 type fileRegistry struct {
 	LoginLifetime text `yaml:"login_lifetime"`
 }
 
+// fileScope keeps the nodes: a key with nothing behind it must not read like one
+// that is not there, which is a wider scope.
 type fileScope struct {
-	Organization string `yaml:"organization"`
-	Space        string `yaml:"space"`
-	App          string `yaml:"app"`
+	Organization yaml.Node `yaml:"organization"`
+	Space        yaml.Node `yaml:"space"`
+	App          yaml.Node `yaml:"app"`
 }
 
 type fileCredential struct {
@@ -87,26 +90,77 @@ func (f file) config(p *parser) Config {
 		}
 		cfg.Registry.LoginLifetime = d
 	}
-	seen := map[[2]string]int{}
-	for _, c := range f.Credentials {
-		cred := c.credential(p)
-		key := [2]string{cred.Scope.String(), cred.Location.String()}
-		if first, ok := seen[key]; ok {
-			p.problem(cred.Line, "credential for %s at scope %s: line %d declares one already", key[1], key[0], first)
-		}
-		seen[key] = cred.Line
-		cfg.Credentials = append(cfg.Credentials, cred)
+	cfg.Credentials = f.credentials(p)
+	cfg.Targets = f.targets(p)
+	return cfg
+}
+
+func (f file) credentials(p *parser) []Credential {
+	if f.Credentials == nil {
+		return nil
 	}
-	names := map[string]int{}
+	type place struct {
+		scope    regcred.Scope
+		location imageref.Location
+	}
+	list, first := []Credential{}, map[place]int{}
+	for _, c := range *f.Credentials {
+		cred, line := c.credential(p), c.line()
+		at := place{cred.Scope, cred.Location}
+		if other, ok := first[at]; ok {
+			p.problem(line, "credential for %s at scope %s: line %d declares one already", at.location, at.scope, other)
+		}
+		first[at] = line
+		list = append(list, cred)
+	}
+	return list
+}
+
+func (f file) targets(p *parser) []Target {
+	var list []Target
+	names, paths := map[string]int{}, map[string]int{}
 	for _, t := range f.Targets {
 		target, line := t.target(p)
-		if first, ok := names[target.Name]; ok {
-			p.problem(line, "target %q: line %d has one of that name already; set another name", target.Name, first)
+		if other, ok := names[target.Name]; ok {
+			p.problem(line, "target %q: line %d has one of that name already; set another name", target.Name, other)
 		}
 		names[target.Name] = line
-		cfg.Targets = append(cfg.Targets, target)
+		if target.DockerConfig != nil {
+			p.unshared(target.DockerConfig.Paths, line, paths)
+		}
+		list = append(list, target)
 	}
-	return cfg
+	return list
+}
+
+// unshared reports files that are delivered into twice: each target would undo the
+// other's work for ever.
+func (p *parser) unshared(files []string, line int, seen map[string]int) {
+	for _, file := range files {
+		if strings.HasPrefix(file, "~") || strings.Contains(file, "$") {
+			p.problem(line, "path %q: neither ~ nor variables are expanded here: write the whole path", file)
+		}
+		real := resolved(file)
+		if other, ok := seen[real]; ok {
+			p.problem(line, "path %q: line %d delivers into the same file already", file, other)
+		}
+		seen[real] = line
+	}
+}
+
+// resolved returns the absolute path behind symbolic links, as far as it exists.
+func resolved(path string) string {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return path
+	}
+	if target, err := filepath.EvalSymlinks(abs); err == nil {
+		return target
+	}
+	if dir := filepath.Dir(abs); dir != abs {
+		return filepath.Join(resolved(dir), filepath.Base(abs))
+	}
+	return abs
 }
 
 // minLoginLifetime keeps clocks and slow pulls from outlasting a login.
@@ -116,18 +170,41 @@ func (f file) publicURL(p *parser) *url.URL {
 	if f.PublicURL.value == "" {
 		return nil
 	}
-	u, err := url.Parse(f.PublicURL.value)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil ||
-		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-		p.problem(f.PublicURL.line, "public_url: write https://HOST[:PORT] with nothing behind it")
-		return nil
+	u, err := ParsePublicURL(f.PublicURL.value)
+	if err != nil {
+		p.problem(f.PublicURL.line, "public_url: %v", err)
 	}
-	u.Path = ""
 	return u
 }
 
+// ParsePublicURL reads how clients reach a server: http[s]://HOST[:PORT]. Errors:
+// Invalid.
+func ParsePublicURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil ||
+		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, regcred.Errorf(regcred.Invalid, "write https://HOST[:PORT], or http://, with nothing behind it")
+	}
+	if _, err := imageref.ParseLocation(u.Host); err != nil {
+		return nil, regcred.Errorf(regcred.Invalid, "it is the host of image names too: %w", err)
+	}
+	u.Path = ""
+	return u, nil
+}
+
 func (s fileScope) scope(p *parser, line int) regcred.Scope {
-	scope := regcred.Scope{Org: s.Organization, Space: s.Space, App: s.App}
+	id := func(key string, n yaml.Node) string {
+		switch {
+		case n.IsZero():
+			return ""
+		case n.Kind != yaml.ScalarNode:
+			p.problem(n.Line, "%s: write one id", key)
+		case n.Value == "" || n.ShortTag() == "!!null":
+			p.problem(n.Line, "%s: it is empty; leave the key out where the scope is wider", key)
+		}
+		return n.Value
+	}
+	scope := regcred.Scope{Org: id("organization", s.Organization), Space: id("space", s.Space), App: id("app", s.App)}
 	if err := scope.Validate(); err != nil {
 		p.problem(line, "%v", err)
 	}
@@ -147,7 +224,7 @@ func (f fileCredential) line() int {
 
 func (f fileCredential) credential(p *parser) Credential {
 	c := Credential{
-		Line:     f.line(),
+		Where:    p.at(f.line()),
 		Scope:    f.scope(p, f.line()),
 		Spelling: f.Location.value,
 		Provider: f.Provider.value,
@@ -157,9 +234,9 @@ func (f fileCredential) credential(p *parser) Credential {
 	static := c.Provider == "" || c.Provider == regcred.ProviderStatic
 	switch {
 	case static && (c.Username == "" || f.Password.value == ""):
-		p.problem(c.Line, "a credential needs a username and password, or a provider with its settings")
+		p.problem(f.line(), "a credential needs a username and password, or a provider with its settings")
 	case !static && (c.Username != "" || f.Password.value != ""):
-		p.problem(c.Line, "provider %s takes settings, not a username and password", c.Provider)
+		p.problem(f.line(), "provider %s takes settings, not a username and password", c.Provider)
 	}
 	if static {
 		c.Provider = regcred.ProviderStatic
@@ -205,7 +282,7 @@ func (f fileCredential) settings(p *parser, c *Credential) {
 func (f fileTarget) target(p *parser) (t Target, line int) {
 	line = max(f.Name.line, 1)
 	if f.DockerConfig == nil {
-		p.problem(line, "target %q: say what it is: dockerconfig", f.Name.value)
+		p.problem(line, "target %q: say what it is: it needs the key dockerconfig", f.Name.value)
 		return Target{Name: f.Name.value}, line
 	}
 	dc := f.DockerConfig

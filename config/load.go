@@ -31,7 +31,17 @@ func Load(path string) (Config, error) {
 	if err != nil {
 		return Config{}, regcred.Errorf(regcred.Invalid, "configuration %s: %w", path, err)
 	}
-	return Parse(path, data, Sources{Getenv: os.LookupEnv, ReadFile: os.ReadFile})
+	return Parse(path, data, Sources{Getenv: os.LookupEnv, ReadFile: readFile})
+}
+
+// readFile reads no more than is used of a file that may have no end.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxReference+1))
 }
 
 // Sources are where references are resolved.
@@ -70,8 +80,11 @@ type parser struct {
 }
 
 func (p *parser) problem(line int, format string, args ...any) {
-	p.problems = append(p.problems, fmt.Sprintf("%s:%d: %s", p.name, line, fmt.Sprintf(format, args...)))
+	p.problems = append(p.problems, p.at(line)+": "+fmt.Sprintf(format, args...))
 }
+
+// at names a line of the file.
+func (p *parser) at(line int) string { return fmt.Sprintf("%s:%d", p.name, line) }
 
 // The decoder's own messages name Go types, and quote the value at fault, which
 // may be a secret that was put into the file.
