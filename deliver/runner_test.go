@@ -105,6 +105,13 @@ func (f *fake) take() []synced {
 	return taken
 }
 
+// begin makes the times of the syncs count from now.
+func (f *fake) begin() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.begun = time.Now()
+}
+
 // feed is a store that yields the batches which the test sends.
 type feed chan regcred.Batch
 
@@ -165,30 +172,30 @@ func TestRunner(t *testing.T) {
 		time.Sleep(time.Hour)
 		wantSyncs(t, f)
 
-		f.begun = time.Now()
+		f.begin()
 		store <- regcred.Batch{Revision: 7, Current: true}
 		time.Sleep(time.Minute)
 		// The second is that of the watch, which has begun.
 		wantSyncs(t, f, synced{0, 7, 0}, synced{200 * time.Millisecond, 7, 0})
-		if s := r.Status()[0]; s.Error != "" || s.Revision != 7 || !s.SyncedAt.Equal(f.begun.Add(200*time.Millisecond)) {
+		if s := r.Status()[0]; s.Error != "" || s.Revision != 7 || time.Since(s.SyncedAt) != time.Minute-200*time.Millisecond {
 			t.Errorf("the status is %+v", s)
 		}
 
 		// A newer book, and the system changed: at once, and many as one.
-		f.begun = time.Now()
+		f.begin()
 		for i := range 100 {
 			store <- regcred.Batch{Revision: uint64(8 + i)}
 			time.Sleep(3 * time.Millisecond)
 		}
 		time.Sleep(time.Second)
 		wantSyncs(t, f, synced{0, 8, 0}, synced{200 * time.Millisecond, 74, 0}, synced{400 * time.Millisecond, 107, 0})
-		f.begun = time.Now()
+		f.begin()
 		f.changed <- struct{}{}
 		time.Sleep(time.Second)
 		wantSyncs(t, f, synced{0, 107, 0})
 
 		// Nothing happens: the resync interval.
-		f.begun = time.Now()
+		f.begin()
 		time.Sleep(11 * time.Minute)
 		if got := f.take(); len(got) != 2 || got[1].At-got[0].At < 5*time.Minute || got[1].At-got[0].At > 5*time.Minute+time.Second {
 			t.Errorf("the resyncs are %v", got)
@@ -290,7 +297,7 @@ func TestRunnerSlowTarget(t *testing.T) {
 		store <- regcred.Batch{Revision: 1, Current: true}
 		time.Sleep(time.Second)
 		quick.take()
-		quick.begun = time.Now()
+		quick.begin()
 		store <- regcred.Batch{Revision: 2}
 		wantSyncs(t, quick, synced{0, 2, 0})
 	}) // the cleanup ends the sync under way, an hour before its time

@@ -57,20 +57,20 @@ func deliverUntilKilled(path string) error {
 			fmt.Println("delivered")
 		}
 		revision++
-		c := put(revision, killHost(step%killHosts), fmt.Sprint("step ", step))
-		if step/killHosts%3 == 2 {
+		c := put(revision, killHost(step*7%killHosts), fmt.Sprint("step ", step))
+		if step%3 == 2 {
 			c = regcred.Change{Revision: revision, Credential: c.Credential, Deleted: true}
 		}
 		b = b.Apply(regcred.Batch{Revision: revision, Changes: []regcred.Change{c}})
 	}
 }
 
-// killBook returns a book with the first n credentials; the others are deleted.
+// killBook returns a book with the last n credentials; the others are deleted.
 func killBook(revision uint64, password string, n int) *keyring.Book {
 	batch := regcred.Batch{Revision: revision, Current: true}
 	for i := range killHosts {
 		c := put(revision, killHost(i), password)
-		c.Deleted = i >= n
+		c.Deleted = i < killHosts-n
 		batch.Changes = append(batch.Changes, c)
 	}
 	return keyring.New("s1").Now().Apply(batch)
@@ -95,7 +95,7 @@ func TestKill(t *testing.T) {
 	midway := 0 // kills that left something to clean up
 	for point := range points {
 		revision := uint64(point+1) * 1_000_000
-		kill(t, path, revision, time.Duration(random.IntN(15_000))*time.Microsecond)
+		kill(t, path, revision, time.Duration(random.IntN(60_000))*time.Microsecond)
 
 		if diff := cmp.Diff(foreign, strangers(t, path)); diff != "" {
 			t.Fatalf("kill %d changed what others wrote (-before +after):\n%s", point, diff)
@@ -114,7 +114,7 @@ func TestKill(t *testing.T) {
 		}
 		want := map[string]string{"theirs.example.com": "x:y"}
 		for i := range killHosts/2 + keep {
-			want[killHost(i)] = "robot:" + canary
+			want[killHost(killHosts-1-i)] = "robot:" + canary
 		}
 		if diff := cmp.Diff(want, readLogins(t, path)); diff != "" {
 			t.Fatalf("after kill %d and a start (-want +got):\n%s", point, diff)
