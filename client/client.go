@@ -7,12 +7,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"regcred.dev"
@@ -34,7 +34,7 @@ type Client struct {
 func New(server string, token regcred.Secret) (*Client, error) {
 	base, err := url.Parse(server)
 	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || base.User != nil {
-		return nil, regcred.Errorf(regcred.Invalid, "server %q: write http://HOST[:PORT] or https://HOST[:PORT]", redactURL(server))
+		return nil, regcred.Errorf(regcred.Invalid, "server %.200q: write http://HOST[:PORT] or https://HOST[:PORT]", redactURL(server))
 	}
 	return &Client{base: base, token: token, http: &http.Client{CheckRedirect: noRedirects}}, nil
 }
@@ -53,12 +53,18 @@ func NewLocal(path string) *Client {
 
 func noRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// redactURL leaves a password out of a URL that is shown in an error.
+// redactURL leaves user name and password out of what should be a URL: all that
+// stands before the last '@'.
 func redactURL(s string) string {
-	if u, err := url.Parse(s); err == nil {
-		return u.Redacted()
+	i := strings.LastIndexByte(s, '@')
+	if i < 0 {
+		return s
 	}
-	return "(malformed)"
+	scheme, _, ok := strings.Cut(s[:i], "://")
+	if !ok {
+		return "***" + s[i:]
+	}
+	return scheme + "://***" + s[i:]
 }
 
 // call sends a request with an optional JSON body and decodes the JSON answer.
@@ -99,14 +105,34 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 		return nil, regcred.Errorf(regcred.Unavailable, "cannot reach the server: %w", unwrapURL(err))
 	}
 	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
 		return nil, regcred.Errorf(regcred.Unavailable, "the server's answer broke off: %w", err)
+	}
+	if len(data) > maxAnswer {
+		return nil, regcred.Errorf(regcred.TooLarge, "the answer of %s %s is larger than %d bytes: is this regcred's address?", method, path, maxAnswer)
 	}
 	if resp.StatusCode >= 300 {
 		return nil, answerError(resp, data)
 	}
 	return data, nil
+}
+
+// list returns a list that the server answers in pages.
+func list[T any](ctx context.Context, c *Client, path string, filter url.Values) ([]T, error) {
+	var all []T
+	for page := 1; ; page++ {
+		q := url.Values{"per_page": {"5000"}, "page": {strconv.Itoa(page)}}
+		maps.Copy(q, filter)
+		out, err := call[Page[T]](ctx, c, http.MethodGet, path, q, nil)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, out.Resources...)
+		if out.Pagination.Next == nil || len(out.Resources) == 0 {
+			return all, nil
+		}
+	}
 }
 
 // unwrapURL leaves method and URL out of an http.Client's error.
@@ -115,34 +141,6 @@ func unwrapURL(err error) error {
 		return urlErr.Err
 	}
 	return err
-}
-
-// codes maps the statuses of the API back to the codes that they came from.
-var codes = map[int]regcred.Code{
-	http.StatusBadRequest:            regcred.Invalid,
-	http.StatusUnprocessableEntity:   regcred.Invalid,
-	http.StatusUnauthorized:          regcred.Unauthenticated,
-	http.StatusForbidden:             regcred.Denied,
-	http.StatusNotFound:              regcred.NotFound,
-	http.StatusConflict:              regcred.ReadOnly,
-	http.StatusRequestEntityTooLarge: regcred.TooLarge,
-	http.StatusServiceUnavailable:    regcred.Unavailable,
-}
-
-func answerError(resp *http.Response, data []byte) error {
-	code, ok := codes[resp.StatusCode]
-	if !ok {
-		code = regcred.Unavailable
-	}
-	var body ErrorBody
-	if json.Unmarshal(data, &body) != nil || len(body.Errors) == 0 {
-		return regcred.Errorf(code, "the server answered %s", resp.Status)
-	}
-	details := make([]string, len(body.Errors))
-	for i, e := range body.Errors {
-		details[i] = e.Detail
-	}
-	return regcred.Errorf(code, "%s", strings.Join(details, "; "))
 }
 
 // scopeQuery names a scope in a query.
@@ -154,16 +152,6 @@ func scopeQuery(s regcred.Scope) url.Values {
 		}
 	}
 	return q
-}
-
-// RelationshipsOf names a scope in a body.
-func RelationshipsOf(s regcred.Scope) Relationships {
-	return Relationships{Organization: Related(s.Org), Space: Related(s.Space), App: Related(s.App)}
-}
-
-// Scope returns the scope that relationships name.
-func (r Relationships) Scope() regcred.Scope {
-	return regcred.Scope{Org: r.Organization.ID(), Space: r.Space.ID(), App: r.App.ID()}
 }
 
 // CreateCredential stores a credential. The errors of all methods carry the code
@@ -183,19 +171,7 @@ func (c *Client) Credential(ctx context.Context, guid string) (Credential, error
 
 // Credentials returns all credentials that the filter selects, from every page.
 func (c *Client) Credentials(ctx context.Context, filter url.Values) ([]Credential, error) {
-	var all []Credential
-	for page := 1; ; page++ {
-		q := url.Values{"per_page": {"5000"}, "page": {fmt.Sprint(page)}}
-		maps.Copy(q, filter)
-		out, err := call[Page[Credential]](ctx, c, http.MethodGet, "/v3/registry_credentials", q, nil)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, out.Resources...)
-		if out.Pagination.Next == nil {
-			return all, nil
-		}
-	}
+	return list[Credential](ctx, c, "/v3/registry_credentials", filter)
 }
 
 // UpdateCredential changes a credential.
@@ -224,16 +200,15 @@ func (c *Client) Resolve(ctx context.Context, image string, s regcred.Scope) (Re
 	return call[Resolution](ctx, c, http.MethodGet, "/regcred/v1/resolve", q, nil)
 }
 
-// DockerConfig returns a scope's keyring as a docker config file. It holds logins
-// in clear.
-func (c *Client) DockerConfig(ctx context.Context, s regcred.Scope, dialect string, broaden bool) (regcred.Secret, error) {
+// DockerConfig returns a scope's keyring as a docker config file, and what is left
+// out of it.
+func (c *Client) DockerConfig(ctx context.Context, s regcred.Scope, dialect string, broaden bool) (DockerConfig, error) {
 	q := scopeQuery(s)
 	q.Set("for", dialect)
 	if broaden {
 		q.Set("broaden", "true")
 	}
-	out, err := c.do(ctx, http.MethodGet, "/regcred/v1/docker_config", q, nil)
-	return regcred.NewSecret(string(out)), err
+	return call[DockerConfig](ctx, c, http.MethodGet, "/regcred/v1/docker_config", q, nil)
 }
 
 // Status returns the server's state.
@@ -253,10 +228,9 @@ func (c *Client) CreateToken(ctx context.Context, in TokenRequest) (Token, error
 	return call[Token](ctx, c, http.MethodPost, "/regcred/v1/tokens", nil, in)
 }
 
-// Tokens returns all API tokens.
+// Tokens returns all API tokens, from every page.
 func (c *Client) Tokens(ctx context.Context) ([]Token, error) {
-	page, err := call[Page[Token]](ctx, c, http.MethodGet, "/regcred/v1/tokens", nil, nil)
-	return page.Resources, err
+	return list[Token](ctx, c, "/regcred/v1/tokens", nil)
 }
 
 // DeleteToken revokes an API token.

@@ -1,6 +1,11 @@
 package client
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+
+	"regcred.dev"
+)
 
 // Credential is the registry credential resource of Cloud Foundry's API
 // (/v3/registry_credentials), with regcred's own fields Provider, Settings,
@@ -41,9 +46,12 @@ type Relationships struct {
 
 // ToOne is a relationship to one other resource.
 type ToOne struct {
-	Data struct {
-		GUID string `json:"guid"`
-	} `json:"data"`
+	Data *ResourceID `json:"data"` // nil: null, or missing
+}
+
+// ResourceID names a resource.
+type ResourceID struct {
+	GUID string `json:"guid"`
 }
 
 // Related returns the relationship to guid, nil for "".
@@ -51,17 +59,39 @@ func Related(guid string) *ToOne {
 	if guid == "" {
 		return nil
 	}
-	r := &ToOne{}
-	r.Data.GUID = guid
-	return r
+	return &ToOne{Data: &ResourceID{GUID: guid}}
 }
 
 // ID returns the guid that the relationship is to, "" for none.
 func (r *ToOne) ID() string {
-	if r == nil {
+	if r == nil || r.Data == nil {
 		return ""
 	}
 	return r.Data.GUID
+}
+
+// RelationshipsOf names a scope in a body.
+func RelationshipsOf(s regcred.Scope) Relationships {
+	return Relationships{Organization: Related(s.Org), Space: Related(s.Space), App: Related(s.App)}
+}
+
+// Scope returns the scope that relationships name.
+func (r Relationships) Scope() regcred.Scope {
+	return regcred.Scope{Org: r.Organization.ID(), Space: r.Space.ID(), App: r.App.ID()}
+}
+
+// Validate returns an Invalid error unless every relationship that is present
+// names a resource: one that was left empty by mistake would widen the scope.
+func (r Relationships) Validate() error {
+	for _, f := range []struct {
+		name string
+		to   *ToOne
+	}{{"organization", r.Organization}, {"space", r.Space}, {"app", r.App}} {
+		if f.to != nil && f.to.ID() == "" {
+			return regcred.Errorf(regcred.Invalid, "relationships.%s.data.guid is missing or empty: name one, or leave relationships.%s out", f.name, f.name)
+		}
+	}
+	return nil
 }
 
 // Metadata are a resource's labels and annotations.
@@ -88,10 +118,11 @@ type CreateRequest struct {
 
 // UpdateRequest is the body of a credential's update; what is nil stays.
 type UpdateRequest struct {
-	Username *string           `json:"username,omitempty"`
-	Password *string           `json:"password,omitempty"`
-	Settings map[string]string `json:"settings,omitempty"`
-	Metadata *Metadata         `json:"metadata,omitempty"`
+	Username *string `json:"username,omitempty"`
+	Password *string `json:"password,omitempty"`
+	// Settings are merged into the stored ones; null removes one.
+	Settings map[string]*string `json:"settings,omitempty"`
+	Metadata *Metadata          `json:"metadata,omitempty"`
 }
 
 // Page is a list answer with Cloud Foundry's pagination.
@@ -128,10 +159,21 @@ type Match struct {
 	Username string `json:"username"`
 }
 
+// DockerConfig is a scope's keyring as a docker config file.
+type DockerConfig struct {
+	// Config is the file. It holds logins in clear.
+	Config json.RawMessage `json:"config"`
+	// Omitted are the credentials that are not in it.
+	Omitted []Omission `json:"omitted"`
+}
+
 // Status is the state of a server.
 type Status struct {
-	Version     string         `json:"version"`
+	Version string `json:"version"`
+	// URL is how clients reach the server, LocalURL where it listens: it serves
+	// clients on its own machine also where URL leads through a proxy.
 	URL         string         `json:"url"`
+	LocalURL    string         `json:"local_url"`
 	StoreID     string         `json:"store_id"`
 	Revision    uint64         `json:"revision"`
 	Current     bool           `json:"current"`
@@ -167,7 +209,7 @@ type Target struct {
 	Error          string     `json:"error,omitempty"`
 }
 
-// Omission is a credential that a target does not get, and why.
+// Omission is a credential that a target or file does not get, and why.
 type Omission struct {
 	GUID     string `json:"guid"`
 	Location string `json:"location"`
