@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"slices"
 	"strings"
 
 	"regcred.dev"
@@ -36,11 +37,7 @@ func (b *Book) Explain(s regcred.Scope, img imageref.Image) Explanation {
 	for scope := range s.Chain() {
 		found := Found{Scope: scope}
 		if shelf := path[scope.Level()]; shelf != nil {
-			for _, location := range img.Candidates() {
-				if e, ok := shelf.placed.get(location); ok {
-					found.Matches = append(found.Matches, Match{e, location})
-				}
-			}
+			found.Matches = slices.Collect(shelf.matches(img))
 		}
 		x.Searched = append(x.Searched, found)
 	}

@@ -1,6 +1,8 @@
 package keyring
 
 import (
+	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,25 +25,26 @@ type Match struct {
 // It allocates nothing.
 func (b *Book) Lookup(s regcred.Scope, img imageref.Image) (Match, bool) {
 	path := b.foundation.path(s)
-	for level := levels - 1; level >= 0; level-- {
-		if m, ok := path[level].first(img); ok {
+	for _, shelf := range slices.Backward(path[:]) {
+		if shelf == nil {
+			continue
+		}
+		for m := range shelf.matches(img) {
 			return m, true
 		}
 	}
 	return Match{}, false
 }
 
-// first returns the entry for the first of an image's candidates that s has.
-func (s *shelf) first(img imageref.Image) (Match, bool) {
-	if s == nil || s.placed.size == 0 {
-		return Match{}, false
-	}
-	for _, location := range img.Candidates() {
-		if e, ok := s.placed.get(location); ok {
-			return Match{e, location}, true
+// matches yields what the shelf has for an image's candidates, in their order.
+func (s *shelf) matches(img imageref.Image) iter.Seq[Match] {
+	return func(yield func(Match) bool) {
+		for _, location := range img.Candidates() {
+			if e, ok := s.placed.get(location); ok && !yield(Match{e, location}) {
+				return
+			}
 		}
 	}
-	return Match{}, false
 }
 
 // Login returns the login to pull the image with.

@@ -11,7 +11,7 @@ import (
 type shelf struct {
 	placed  trie[imageref.Location, *Entry]
 	pending trie[string, *Entry] // by guid: those whose location is not yet found
-	below   trie[string, *shelf] // by id
+	below   trie[string, shelf]  // by id
 }
 
 // levels is the number of scopes that an app sees: its own and the wider ones.
@@ -23,11 +23,9 @@ func (s *shelf) path(scope regcred.Scope) (list [levels]*shelf) {
 	list[0] = s
 	ids := [...]string{scope.Org, scope.Space, scope.App}
 	for i, id := range ids[:scope.Level()] {
-		below, ok := list[i].below.get(id)
-		if !ok {
+		if list[i+1] = list[i].below.at(id); list[i+1] == nil {
 			break
 		}
-		list[i+1] = below
 	}
 	return list
 }
@@ -66,14 +64,11 @@ func (s *shelf) changeBelow(e *edit, ids []string, f func(*shelf)) {
 		f(s)
 		return
 	}
-	var next shelf
-	if old, ok := s.below.get(ids[0]); ok {
-		next = *old
-	}
+	next, _ := s.below.get(ids[0])
 	next.changeBelow(e, ids[1:], f)
 	if next.placed.size+next.pending.size+next.below.size == 0 {
 		s.below = s.below.without(e, ids[0])
 		return
 	}
-	s.below = s.below.with(e, ids[0], &next)
+	s.below = s.below.with(e, ids[0], next)
 }

@@ -10,8 +10,11 @@ import (
 // trie is an immutable map: a hash array mapped trie (Bagwell, "Ideal Hash
 // Trees", 2001). A changed copy shares all nodes with the original but those on
 // the way to the change. The zero trie is empty.
+//
+// What a lookup reads lies together: each cache line that it has to fetch from
+// memory counts in a book of a million credentials.
 type trie[K comparable, V any] struct {
-	root *node[K, V]
+	root node[K, V]
 	size int
 }
 
@@ -24,9 +27,9 @@ const (
 
 // node has the slots that are in use, in the order of their digits.
 type node[K comparable, V any] struct {
-	edit  *edit  // made by this edit, which may change it in place
 	used  uint64 // bit d is set where a slot for digit d is in use
 	slots []slot[K, V]
+	edit  *edit // what made the slots, and may change them in place
 }
 
 // slot holds either a deeper node or one key and its value.
@@ -46,7 +49,16 @@ var hashSeed = maphash.MakeSeed()
 func hashOf[K comparable](key K) uint64 { return maphash.Comparable(hashSeed, key) }
 
 // get returns the key's value. It allocates nothing.
-func (t trie[K, V]) get(key K) (V, bool) { return t.find(hashOf(key), key) }
+func (t *trie[K, V]) get(key K) (value V, ok bool) {
+	if v := t.at(key); v != nil {
+		return *v, true
+	}
+	return value, false
+}
+
+// at returns where the key's value is, nil where there is none. It must not be
+// changed.
+func (t *trie[K, V]) at(key K) *V { return t.find(hashOf(key), key) }
 
 // with returns a trie that has the value at the key.
 func (t trie[K, V]) with(e *edit, key K, value V) trie[K, V] {
@@ -61,38 +73,38 @@ func (t trie[K, V]) all() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) { t.root.visit(yield) }
 }
 
-func (t trie[K, V]) find(hash uint64, key K) (value V, ok bool) {
-	for n, shift := t.root, 0; n != nil; shift += digitBits {
+func (t *trie[K, V]) find(hash uint64, key K) *V {
+	n := &t.root
+	for shift := 0; ; shift += digitBits {
 		i, found := n.locate(hash, shift, key)
 		if !found {
-			return value, false
+			return nil
 		}
 		s := &n.slots[i]
 		if s.deeper == nil {
 			if s.hash != hash || s.key != key {
-				return value, false
+				return nil
 			}
-			return s.value, true
+			return &s.value
 		}
 		n = s.deeper
 	}
-	return value, false
 }
 
 func (t trie[K, V]) insert(e *edit, s slot[K, V]) trie[K, V] {
-	root, added := t.root.insert(e, s, 0)
-	if added {
+	t.root.own(e)
+	if t.root.insert(e, s, 0) {
 		t.size++
 	}
-	t.root = root
 	return t
 }
 
 func (t trie[K, V]) remove(e *edit, hash uint64, key K) trie[K, V] {
-	if _, ok := t.find(hash, key); !ok {
+	if t.find(hash, key) == nil {
 		return t
 	}
-	t.root = t.root.remove(e, hash, key, 0)
+	t.root.own(e)
+	t.root.remove(e, hash, key, 0)
 	t.size--
 	return t
 }
@@ -113,8 +125,8 @@ func (n *node[K, V]) locate(hash uint64, shift int, key K) (i int, found bool) {
 // digit returns the bit that stands for a hash's digit at a level.
 func digit(hash uint64, shift int) uint64 { return 1 << (hash >> shift & (1<<digitBits - 1)) }
 
-func (n *node[K, V]) insert(e *edit, s slot[K, V], shift int) (_ *node[K, V], added bool) {
-	n = n.editable(e)
+// insert adds or replaces a key in a node that the edit owns.
+func (n *node[K, V]) insert(e *edit, s slot[K, V], shift int) (added bool) {
 	i, found := n.locate(s.hash, shift, s.key)
 	switch {
 	case !found:
@@ -122,62 +134,55 @@ func (n *node[K, V]) insert(e *edit, s slot[K, V], shift int) (_ *node[K, V], ad
 		if shift < hashBits {
 			n.used |= digit(s.hash, shift)
 		}
-		return n, true
+		return true
 	case n.slots[i].deeper != nil:
-		n.slots[i].deeper, added = n.slots[i].deeper.insert(e, s, shift+digitBits)
-		return n, added
+		return n.below(e, i).insert(e, s, shift+digitBits)
 	case n.slots[i].key == s.key:
 		n.slots[i] = s
-		return n, false
+		return false
 	}
 	// Two keys share the digit: both move one level down.
-	var below *node[K, V]
-	below, _ = below.insert(e, n.slots[i], shift+digitBits)
-	below, _ = below.insert(e, s, shift+digitBits)
+	below := &node[K, V]{edit: e}
+	below.insert(e, n.slots[i], shift+digitBits)
+	below.insert(e, s, shift+digitBits)
 	n.slots[i] = slot[K, V]{deeper: below}
-	return n, true
+	return true
 }
 
-// remove removes a key that is there, and returns nil where nothing is left.
-func (n *node[K, V]) remove(e *edit, hash uint64, key K, shift int) *node[K, V] {
-	n = n.editable(e)
+// remove removes a key that is there from a node that the edit owns. A node that
+// is left with one key gives it to the one above.
+func (n *node[K, V]) remove(e *edit, hash uint64, key K, shift int) {
 	i, _ := n.locate(hash, shift, key)
-	if below := n.slots[i].deeper; below != nil {
-		below = below.remove(e, hash, key, shift+digitBits)
-		switch {
-		case below != nil && len(below.slots) == 1 && below.slots[0].deeper == nil:
+	if n.slots[i].deeper != nil {
+		below := n.below(e, i)
+		below.remove(e, hash, key, shift+digitBits)
+		if len(below.slots) == 1 && below.slots[0].deeper == nil {
 			n.slots[i] = below.slots[0]
-			return n
-		case below != nil:
-			n.slots[i].deeper = below
-			return n
 		}
+		return
 	}
 	n.slots = slices.Delete(n.slots, i, i+1)
 	if shift < hashBits {
 		n.used &^= digit(hash, shift)
 	}
-	if len(n.slots) == 0 {
-		return nil
-	}
-	return n
 }
 
-// editable returns the node itself where the edit made it, else a copy.
-func (n *node[K, V]) editable(e *edit) *node[K, V] {
-	switch {
-	case n == nil:
-		return &node[K, V]{edit: e}
-	case n.edit == e:
-		return n
+// below returns the node in slot i, which the edit then owns.
+func (n *node[K, V]) below(e *edit, i int) *node[K, V] {
+	below := *n.slots[i].deeper
+	below.own(e)
+	n.slots[i].deeper = &below
+	return &below
+}
+
+// own copies the node's slots, unless the edit made them.
+func (n *node[K, V]) own(e *edit) {
+	if n.edit != e {
+		n.edit, n.slots = e, slices.Clone(n.slots)
 	}
-	return &node[K, V]{edit: e, used: n.used, slots: slices.Clone(n.slots)}
 }
 
 func (n *node[K, V]) visit(yield func(K, V) bool) bool {
-	if n == nil {
-		return true
-	}
 	for _, s := range n.slots {
 		if s.deeper != nil && !s.deeper.visit(yield) || s.deeper == nil && !yield(s.key, s.value) {
 			return false
