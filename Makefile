@@ -79,7 +79,7 @@ bench: ## Measure what the figures in the documentation say
 	$(GO) run ./test/bench
 
 .PHONY: bench-small
-bench-small: ## The same with small data, in about a minute
+bench-small: ## The same in fewer rounds; times fail nothing
 	$(GO) run ./test/bench -small
 
 .PHONY: fuzz

@@ -49,5 +49,9 @@ func (c Caller) Holds(role Role, s Scope) bool {
 
 // LogValue shows who called.
 func (c Caller) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("name", c.Name), slog.String("role", string(c.Role)), slog.String("from", c.From))
+	attrs := []slog.Attr{slog.String("name", c.Name), slog.String("role", string(c.Role))}
+	if c.From != "" {
+		attrs = append(attrs, slog.String("from", c.From))
+	}
+	return slog.GroupValue(attrs...)
 }

@@ -10,16 +10,15 @@ import (
 	"regcred.dev/client"
 )
 
-// An answer is what an operation returns: a status and a body that is encoded as
-// JSON; raw is a body that is JSON already.
+// An answer is what an operation returns: a status, and a body that is encoded as
+// JSON unless it is nil.
 type answer struct {
 	status int
 	body   any
-	raw    []byte
 }
 
 func (h *handler) write(w http.ResponseWriter, r *http.Request, a answer) {
-	data := a.raw
+	var data []byte
 	if a.body != nil {
 		var err error
 		if data, err = json.Marshal(a.body); err != nil {
@@ -59,6 +58,7 @@ var errorKinds = map[regcred.Code]struct {
 
 // requestError is a request that could not be understood at all.
 type requestError struct {
+	status int
 	code   int
 	title  string
 	detail string
@@ -67,27 +67,27 @@ type requestError struct {
 func (e *requestError) Error() string { return e.detail }
 
 func badBody(detail string) error {
-	return &requestError{1001, "CF-MessageParseError", "Request invalid due to parse error: " + detail}
+	return &requestError{http.StatusBadRequest, 1001, "CF-MessageParseError", "Request invalid due to parse error: " + detail}
 }
 
 func badQuery(detail string) error {
-	return &requestError{10005, "CF-BadQueryParameter", "The query parameter is invalid: " + detail}
+	return &requestError{http.StatusBadRequest, 10005, "CF-BadQueryParameter", "The query parameter is invalid: " + detail}
 }
 
-// fail answers with an error. Those of regcred itself are logged, and read
-// "internal error" outside.
+// fail answers with an error. Those of regcred itself are logged, unless all that
+// failed is a client's patience, and read "internal error" outside.
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	kind := errorKinds[regcred.CodeOf(err)]
 	item := client.ErrorItem{Code: kind.code, Title: kind.title, Detail: regcred.MessageOf(err)}
 	status := kind.status
 	if bad, ok := errors.AsType[*requestError](err); ok {
-		status = http.StatusBadRequest
+		status = bad.status
 		item = client.ErrorItem{Code: bad.code, Title: bad.title, Detail: bad.detail}
 	}
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="regcred"`)
 	}
-	if status >= http.StatusInternalServerError {
+	if status >= http.StatusInternalServerError && r.Context().Err() == nil {
 		h.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
 	h.write(w, r, answer{status: status, body: client.ErrorBody{Errors: []client.ErrorItem{item}}})

@@ -8,11 +8,13 @@ package api
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -21,8 +23,12 @@ import (
 	"regcred.dev/service"
 )
 
-// maxBody bounds a request's body, in bytes.
-const maxBody = 1 << 20
+const (
+	// maxBody bounds a request's body, in bytes.
+	maxBody = 1 << 20
+	// readTimeout bounds how long a request's body may take to arrive.
+	readTimeout = 30 * time.Second
+)
 
 // Options are what a handler works with; all but Log are required.
 type Options struct {
@@ -30,12 +36,14 @@ type Options struct {
 	// Authenticate returns the caller that an API token stands for.
 	Authenticate func(ctx context.Context, now time.Time, token string) (regcred.Caller, error)
 	// Mounts are served beside the API, by the patterns of http.ServeMux: the
-	// registry, /metrics. They authenticate for themselves.
+	// registry, which authenticates for itself, and /metrics, which is open.
 	Mounts map[string]http.Handler
 	// Ready says why the server is not ready to serve, nil where it is.
 	Ready func() error
 	// PublicURL is how clients reach the server: links in answers begin with it.
 	PublicURL *url.URL
+	// LocalURL is where it listens, for clients on its machine.
+	LocalURL string
 	// Log is where refusals and faults are said; nil discards them.
 	Log *slog.Logger
 }
@@ -59,10 +67,43 @@ func New(o Options) http.Handler {
 	}
 	h.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	h.mux.HandleFunc("GET /readyz", h.ready)
-	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		h.fail(w, r, regcred.Errorf(regcred.NotFound, "there is nothing at %s", r.URL.Path))
-	})
-	return h.mux
+	h.mux.HandleFunc("/", h.nothing)
+	return http.HandlerFunc(h.serve)
+}
+
+// serve survives the panics of what it serves, and says them.
+func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+			panic(p) // how a handler breaks off an answer
+		}
+		h.Log.ErrorContext(r.Context(), "panic", "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+		h.fail(w, r, regcred.Errorf(regcred.Internal, "panic"))
+	}()
+	h.mux.ServeHTTP(w, r)
+}
+
+// nothing answers where no pattern matches: 405 where one would for another
+// method.
+func (h *handler) nothing(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete} {
+		other := r.Clone(r.Context())
+		other.Method = method
+		if _, pattern := h.mux.Handler(other); pattern != "/" {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) > 0 {
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		h.fail(w, r, &requestError{http.StatusMethodNotAllowed, 10000, "CF-NotFound", r.Method + " is not possible here"})
+		return
+	}
+	h.fail(w, r, regcred.Errorf(regcred.NotFound, "there is nothing at %s", r.URL.Path))
 }
 
 // An operation answers one authenticated request.
@@ -120,6 +161,8 @@ func (h *handler) route(pattern string, op operation) {
 			h.fail(w, r, err)
 			return
 		}
+		// What an operation reads is small; what it does may take longer.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout))
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		a, err := op(call{Request: r, caller: caller})
 		if err != nil {

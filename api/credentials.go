@@ -27,13 +27,16 @@ func (h *handler) createAppCredential(r call) (answer, error) {
 	if err := decode(r, &in); err != nil {
 		return answer{}, err
 	}
-	if in.Relationships.App.ID() == "" {
+	if in.Relationships.App == nil {
 		return answer{}, regcred.Errorf(regcred.Invalid, "relationships.app is missing")
 	}
 	return h.create(r, in)
 }
 
 func (h *handler) create(r call, in client.CreateRequest) (answer, error) {
+	if err := in.Relationships.Validate(); err != nil {
+		return answer{}, err
+	}
 	c, err := h.Service.CreateCredential(r.Context(), r.caller, service.NewCredential{
 		Scope:       in.Relationships.Scope(),
 		Location:    in.Location,
@@ -64,7 +67,7 @@ func (h *handler) updateCredential(r call) (answer, error) {
 		return answer{}, err
 	}
 	up := service.CredentialUpdate{
-		Username: in.Username, Settings: secrets(in.Settings),
+		Username: in.Username, Settings: changes(in.Settings),
 		Labels: labels(in.Metadata), Annotations: annotations(in.Metadata),
 	}
 	if in.Password != nil {
@@ -100,6 +103,19 @@ func secrets(m map[string]string) map[string]regcred.Secret {
 	out := make(map[string]regcred.Secret, len(m))
 	for k, v := range m {
 		out[k] = regcred.NewSecret(v)
+	}
+	return out
+}
+
+// changes are settings of which nil removes one.
+func changes(m map[string]*string) map[string]*regcred.Secret {
+	out := make(map[string]*regcred.Secret, len(m))
+	for k, v := range m {
+		out[k] = nil
+		if v != nil {
+			secret := regcred.NewSecret(*v)
+			out[k] = &secret
+		}
 	}
 	return out
 }

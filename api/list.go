@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -11,7 +12,6 @@ import (
 	"regcred.dev"
 	"regcred.dev/client"
 	"regcred.dev/imageref"
-	"regcred.dev/service"
 )
 
 // Page sizes of Cloud Foundry's API v3.
@@ -21,30 +21,29 @@ const (
 )
 
 // filters are the list's parameters that select by a property of a credential.
-var filters = map[string]func(service.Credential) string{
-	"guids":              func(c service.Credential) string { return c.GUID },
-	"scopes":             func(c service.Credential) string { return c.Scope.Level().String() },
-	"locations":          func(c service.Credential) string { return c.Location.String() },
-	"organization_guids": func(c service.Credential) string { return c.Scope.Org },
-	"space_guids":        func(c service.Credential) string { return c.Scope.Space },
-	"app_guids":          func(c service.Credential) string { return c.Scope.App },
+var filters = map[string]func(regcred.Credential) string{
+	"guids":              func(c regcred.Credential) string { return c.GUID },
+	"scopes":             func(c regcred.Credential) string { return c.Scope.Level().String() },
+	"locations":          func(c regcred.Credential) string { return c.Location.String() },
+	"organization_guids": func(c regcred.Credential) string { return c.Scope.Org },
+	"space_guids":        func(c regcred.Credential) string { return c.Scope.Space },
+	"app_guids":          func(c regcred.Credential) string { return c.Scope.App },
 }
 
 func (h *handler) listCredentials(r call) (answer, error) {
 	q := r.URL.Query()
+	if err := knownQuery(q, append(slices.Collect(maps.Keys(filters)), "page", "per_page")...); err != nil {
+		return answer{}, err
+	}
 	page, perPage, err := paging(q)
 	if err != nil {
 		return answer{}, err
 	}
 	wanted := map[string][]string{}
-	for key := range q {
-		if key == "page" || key == "per_page" {
-			continue
+	for key := range filters {
+		if q.Has(key) {
+			wanted[key] = strings.Split(q.Get(key), ",")
 		}
-		if filters[key] == nil {
-			return answer{}, badQuery(fmt.Sprintf("Unknown query parameter(s): '%s'", key))
-		}
-		wanted[key] = strings.Split(q.Get(key), ",")
 	}
 	canonicalize(wanted["locations"])
 	// What the store has an index for narrows what is read at all.
@@ -53,16 +52,23 @@ func (h *handler) listCredentials(r call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	var resources []client.Credential
-	for _, c := range all {
-		if selected(c, wanted) {
-			resources = append(resources, h.resource(c))
-		}
-	}
-	return answer{status: http.StatusOK, body: paged(h, r.URL, resources, page, perPage)}, nil
+	all = slices.DeleteFunc(all, func(c regcred.Credential) bool { return !selected(c, wanted) })
+	show := func(c regcred.Credential) client.Credential { return h.resource(h.Service.View(c)) }
+	return answer{status: http.StatusOK, body: paged(h, r.URL, all, show, page, perPage)}, nil
 }
 
-func selected(c service.Credential, wanted map[string][]string) bool {
+// knownQuery returns an error where a query has a parameter other than those: one
+// that was misspelled must not be taken for one that is not there.
+func knownQuery(q url.Values, known ...string) error {
+	for _, key := range slices.Sorted(maps.Keys(q)) {
+		if !slices.Contains(known, key) {
+			return badQuery(fmt.Sprintf("Unknown query parameter(s): '%s'", key))
+		}
+	}
+	return nil
+}
+
+func selected(c regcred.Credential, wanted map[string][]string) bool {
 	for key, values := range wanted {
 		if !slices.Contains(values, filters[key](c)) {
 			return false
@@ -100,8 +106,8 @@ func number(q url.Values, key string, missing, limit int) (int, error) {
 	return n, nil
 }
 
-// paged cuts a page out of a list, and links the others.
-func paged[T any](h *handler, u *url.URL, all []T, page, perPage int) client.Page[T] {
+// paged cuts a page out of a list, shows what is on it, and links the others.
+func paged[T, R any](h *handler, u *url.URL, all []T, show func(T) R, page, perPage int) client.Page[R] {
 	pages := max(1, (len(all)+perPage-1)/perPage)
 	link := func(n int) client.Link {
 		q := u.Query()
@@ -111,7 +117,7 @@ func paged[T any](h *handler, u *url.URL, all []T, page, perPage int) client.Pag
 		l.RawQuery = q.Encode()
 		return client.Link{Href: l.String()}
 	}
-	out := client.Page[T]{Pagination: client.Pagination{
+	out := client.Page[R]{Resources: []R{}, Pagination: client.Pagination{
 		TotalResults: len(all), TotalPages: pages, First: link(1), Last: link(pages),
 	}}
 	if page < pages {
@@ -123,6 +129,8 @@ func paged[T any](h *handler, u *url.URL, all []T, page, perPage int) client.Pag
 		out.Pagination.Previous = &previous
 	}
 	from := min((page-1)*perPage, len(all))
-	out.Resources = append([]T{}, all[from:min(from+perPage, len(all))]...)
+	for _, v := range all[from:min(from+perPage, len(all))] {
+		out.Resources = append(out.Resources, show(v))
+	}
 	return out
 }

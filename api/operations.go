@@ -12,14 +12,29 @@ import (
 	"regcred.dev/service"
 )
 
-// scopeOf reads a scope from a query.
-func scopeOf(q url.Values) regcred.Scope {
-	return regcred.Scope{Org: q.Get("organization"), Space: q.Get("space"), App: q.Get("app")}
+// scopeKeys name a scope in a query.
+var scopeKeys = []string{"organization", "space", "app"}
+
+// scopeOf reads a scope from a query that may have more parameters.
+func scopeOf(q url.Values, more ...string) (regcred.Scope, error) {
+	if err := knownQuery(q, append(more, scopeKeys...)...); err != nil {
+		return regcred.Scope{}, err
+	}
+	for _, key := range scopeKeys {
+		if q.Has(key) && q.Get(key) == "" {
+			return regcred.Scope{}, badQuery(key + " is empty: leave it out where the scope is wider")
+		}
+	}
+	return regcred.Scope{Org: q.Get("organization"), Space: q.Get("space"), App: q.Get("app")}, nil
 }
 
 func (h *handler) resolve(r call) (answer, error) {
 	q := r.URL.Query()
-	ex, err := h.Service.Resolve(r.Context(), r.caller, q.Get("image"), scopeOf(q))
+	scope, err := scopeOf(q, "image")
+	if err != nil {
+		return answer{}, err
+	}
+	ex, err := h.Service.Resolve(r.Context(), r.caller, q.Get("image"), scope)
 	if err != nil {
 		return answer{}, err
 	}
@@ -41,6 +56,10 @@ func (h *handler) resolve(r call) (answer, error) {
 
 func (h *handler) dockerConfig(r call) (answer, error) {
 	q := r.URL.Query()
+	scope, err := scopeOf(q, "for", "broaden")
+	if err != nil {
+		return answer{}, err
+	}
 	name := q.Get("for")
 	if name == "" {
 		name = string(keyring.Docker)
@@ -49,7 +68,7 @@ func (h *handler) dockerConfig(r call) (answer, error) {
 	if err != nil {
 		return answer{}, badQuery(err.Error())
 	}
-	rendering, err := h.Service.DockerConfig(r.Context(), r.caller, scopeOf(q), dialect, keyring.RenderOptions{Broaden: q.Get("broaden") == "true"})
+	rendering, err := h.Service.DockerConfig(r.Context(), r.caller, scope, dialect, keyring.RenderOptions{Broaden: q.Get("broaden") == "true"})
 	if err != nil {
 		return answer{}, err
 	}
@@ -57,7 +76,7 @@ func (h *handler) dockerConfig(r call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{status: http.StatusOK, raw: data}, nil
+	return answer{status: http.StatusOK, body: client.DockerConfig{Config: data, Omitted: omissions(rendering.Omitted)}}, nil
 }
 
 func (h *handler) status(r call) (answer, error) {
@@ -66,7 +85,7 @@ func (h *handler) status(r call) (answer, error) {
 		return answer{}, err
 	}
 	out := client.Status{
-		Version: st.Version, URL: h.PublicURL.String(), StoreID: st.StoreID, Revision: st.Revision, Current: st.Current,
+		Version: st.Version, URL: h.PublicURL.String(), LocalURL: h.LocalURL, StoreID: st.StoreID, Revision: st.Revision, Current: st.Current,
 		Credentials: st.Credentials, NextRenewal: optional(st.NextRenewal),
 		Problems: []client.LoginProblem{}, Targets: []client.Target{},
 	}
@@ -89,14 +108,19 @@ func problem(p service.LoginProblem) client.LoginProblem {
 func target(t deliver.Status) client.Target {
 	out := client.Target{
 		Name: t.Name, Kind: t.Kind, Scope: t.Scope, Revision: t.Revision, SyncedAt: optional(t.SyncedAt),
-		Delivered: t.Delivered, EarliestExpiry: optional(t.EarliestExpiry), Omitted: []client.Omission{},
+		Delivered: t.Delivered, EarliestExpiry: optional(t.EarliestExpiry), Omitted: omissions(t.Omitted),
 		Warnings: append([]string{}, t.Warnings...), Held: t.Alarm(), Error: t.Error,
 	}
 	if t.WatchError != "" {
 		out.Warnings = append(out.Warnings, "changes by others are noticed late: "+t.WatchError)
 	}
-	for _, o := range t.Omitted {
-		out.Omitted = append(out.Omitted, client.Omission{
+	return out
+}
+
+func omissions(list []keyring.Omission) []client.Omission {
+	out := []client.Omission{}
+	for _, o := range list {
+		out = append(out, client.Omission{
 			GUID: o.GUID, Location: o.Location.String(), Scope: o.Scope.String(), Reason: o.Reason,
 		})
 	}
@@ -112,6 +136,9 @@ func (h *handler) confirmTarget(r call) (answer, error) {
 
 func (h *handler) listTokens(r call) (answer, error) {
 	q := r.URL.Query()
+	if err := knownQuery(q, "page", "per_page"); err != nil {
+		return answer{}, err
+	}
 	page, perPage, err := paging(q)
 	if err != nil {
 		return answer{}, err
@@ -120,16 +147,15 @@ func (h *handler) listTokens(r call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	list := []client.Token{}
-	for _, t := range tokens {
-		list = append(list, tokenResource(t))
-	}
-	return answer{status: http.StatusOK, body: paged(h, r.URL, list, page, perPage)}, nil
+	return answer{status: http.StatusOK, body: paged(h, r.URL, tokens, tokenResource, page, perPage)}, nil
 }
 
 func (h *handler) createToken(r call) (answer, error) {
 	var in client.TokenRequest
 	if err := decode(r, &in); err != nil {
+		return answer{}, err
+	}
+	if err := in.Relationships.Validate(); err != nil {
 		return answer{}, err
 	}
 	var expires time.Time

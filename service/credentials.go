@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -125,16 +126,17 @@ func put[V any](m map[string]V, key string, value V) map[string]V {
 	return m
 }
 
-// Get returns one credential. Errors: NotFound.
+// Get returns one credential. Errors: NotFound; Corrupt, for admins.
 func (s *Service) Get(ctx context.Context, caller regcred.Caller, guid string) (Credential, error) {
 	c, err := s.o.Store.Get(ctx, guid)
-	if err == nil && !mayRead(caller, c.Scope) {
-		err = notFound(guid)
-	}
-	if err != nil {
+	switch {
+	// What is corrupt has no scope to be trusted.
+	case regcred.CodeOf(err) == regcred.Corrupt && !caller.IsAdmin(), err == nil && !mayRead(caller, c.Scope):
+		return Credential{}, notFound(guid)
+	case err != nil:
 		return Credential{}, err
 	}
-	return s.view(c), nil
+	return s.View(c), nil
 }
 
 func notFound(guid string) error {
@@ -142,29 +144,22 @@ func notFound(guid string) error {
 }
 
 // List returns the credentials that match the filter and that the caller may
-// read, oldest first. One that the store cannot read is left out, and logged.
-func (s *Service) List(ctx context.Context, caller regcred.Caller, f regcred.Filter) ([]Credential, error) {
+// read, oldest first; View shows more of each. One that the store cannot read is
+// left out, and logged.
+func (s *Service) List(ctx context.Context, caller regcred.Caller, f regcred.Filter) ([]regcred.Credential, error) {
 	stored, err := s.o.Store.List(ctx, f)
-	if regcred.CodeOf(err) == regcred.Corrupt {
-		s.o.Log.ErrorContext(ctx, "credentials left out of a list", "error", err)
-	} else if err != nil {
+	if err := s.leaveOut(ctx, "credentials", err); err != nil {
 		return nil, err
 	}
-	var list []Credential
-	for _, c := range stored {
-		if mayRead(caller, c.Scope) {
-			list = append(list, s.view(c))
-		}
-	}
-	return list, nil
+	return slices.DeleteFunc(stored, func(c regcred.Credential) bool { return !mayRead(caller, c.Scope) }), nil
 }
 
 // CredentialUpdate is what an update changes; what is nil stays.
 type CredentialUpdate struct {
 	Username *string
 	Password *regcred.Secret
-	// Settings replace all settings of the provider.
-	Settings    map[string]regcred.Secret
+	// Settings are merged into the provider's; a nil value removes one.
+	Settings    map[string]*regcred.Secret
 	Labels      map[string]string
 	Annotations map[string]string
 }
@@ -172,7 +167,7 @@ type CredentialUpdate struct {
 // Update changes a credential and waits for its new login; until that is there
 // the old one serves. Errors: NotFound, Denied, ReadOnly, Invalid.
 func (s *Service) Update(ctx context.Context, caller regcred.Caller, guid string, up CredentialUpdate) (Credential, error) {
-	if err := s.mayChange(ctx, caller, guid, "update credential"); err != nil {
+	if _, err := s.mayChange(ctx, caller, guid, "update credential"); err != nil {
 		return Credential{}, err
 	}
 	c, err := s.o.Store.Update(ctx, guid, func(c *regcred.Credential) error {
@@ -188,9 +183,12 @@ func (s *Service) Update(ctx context.Context, caller regcred.Caller, guid string
 		if up.Annotations != nil {
 			c.Annotations = up.Annotations
 		}
-		settings := up.Settings
-		if settings == nil {
-			settings = settingsOf(*c)
+		settings := settingsOf(*c)
+		for name, value := range up.Settings {
+			delete(settings, name)
+			if value != nil {
+				settings[name] = *value
+			}
 		}
 		return s.configure(caller, c, settings)
 	})
@@ -215,26 +213,43 @@ func settingsOf(c regcred.Credential) map[string]regcred.Secret {
 // that were minted from it are refused from now on.
 // Errors: NotFound, Denied, ReadOnly.
 func (s *Service) Delete(ctx context.Context, caller regcred.Caller, guid string) error {
-	if err := s.mayChange(ctx, caller, guid, "delete credential"); err != nil {
+	c, err := s.mayChange(ctx, caller, guid, "delete credential")
+	// One that cannot be read can still be deleted: that is how it is mended.
+	if err != nil && (regcred.CodeOf(err) != regcred.Corrupt || !caller.IsAdmin()) {
 		return err
 	}
-	return s.remove(ctx, caller, guid)
+	c.GUID = guid
+	return s.remove(ctx, c, "caller", caller)
 }
 
-func (s *Service) remove(ctx context.Context, caller regcred.Caller, guid string) error {
-	now := time.Now()
+// remove deletes a credential, and says so with the attributes.
+func (s *Service) remove(ctx context.Context, c regcred.Credential, attrs ...any) error {
+	// A caller who goes away does not leave it half done.
+	ctx = context.WithoutCancel(ctx)
 	// Revoked first: a crash between the two leaves a credential without a good
 	// login, never a good login without its credential.
-	if err := s.o.Tokens.Revoke(ctx, guid, now, now.Add(s.o.LoginLifetime)); err != nil {
+	if err := s.revoke(ctx, c.GUID); err != nil {
 		return err
 	}
-	revision, err := s.o.Store.Delete(ctx, guid)
+	revision, err := s.o.Store.Delete(ctx, c.GUID)
 	if err != nil {
-		return err
+		_, mintErr := s.o.Refresher.Mint(ctx, c.GUID) // in place of the one that was revoked
+		return errors.Join(err, mintErr)
 	}
-	s.o.Log.InfoContext(ctx, "credential deleted", "guid", guid, "caller", caller)
+	s.o.Log.InfoContext(ctx, "credential deleted", append([]any{"credential", c}, attrs...)...)
 	s.settle(ctx, revision)
-	return nil
+	return s.revoke(ctx, c.GUID) // what was minted in between
+}
+
+// revoke ends what was minted from a credential so far.
+func (s *Service) revoke(ctx context.Context, guid string) error {
+	now := time.Now()
+	until := now.Add(s.o.LoginLifetime)
+	// A login may be of a time when lifetimes were longer.
+	if l, err := s.o.Store.Login(ctx, guid); err == nil && l.ExpiresAt.After(until) {
+		until = l.ExpiresAt
+	}
+	return s.o.Tokens.Revoke(ctx, guid, now, until)
 }
 
 // Refresh mints a new login now. Errors: NotFound, Denied, and those of
@@ -253,20 +268,20 @@ func (s *Service) Refresh(ctx context.Context, caller regcred.Caller, guid strin
 	return s.current(ctx, c.Credential), nil
 }
 
-// mayChange returns an error where the caller may not change the credential, or
-// nobody may.
-func (s *Service) mayChange(ctx context.Context, caller regcred.Caller, guid, operation string) error {
+// mayChange returns the credential, or an error where the caller may not change it,
+// or nobody may.
+func (s *Service) mayChange(ctx context.Context, caller regcred.Caller, guid, operation string) (regcred.Credential, error) {
 	c, err := s.Get(ctx, caller, guid)
 	if err != nil {
-		return err
+		return c.Credential, err
 	}
 	if err := s.requireAdmin(ctx, caller, operation); err != nil {
-		return err
+		return c.Credential, err
 	}
 	if c.Origin == regcred.OriginConfig {
-		return regcred.Errorf(regcred.ReadOnly, "credential %s (%s, scope %s) is declared in the server's configuration: change it there", guid, c.Location, c.Scope)
+		return c.Credential, regcred.Errorf(regcred.ReadOnly, "credential %s (%s, scope %s) is declared in the server's configuration: change it there", guid, c.Location, c.Scope)
 	}
-	return nil
+	return c.Credential, nil
 }
 
 // withNewLogin waits a while for the login of a credential just written.
@@ -284,11 +299,11 @@ func (s *Service) current(ctx context.Context, c regcred.Credential) Credential 
 		c = stored
 	}
 	s.settle(ctx, c.Revision)
-	return s.view(c)
+	return s.View(c)
 }
 
-// view adds the state of its login to a credential, and leaves its secrets out.
-func (s *Service) view(c regcred.Credential) Credential {
+// View adds the state of its login to a credential, and leaves its secrets out.
+func (s *Service) View(c regcred.Credential) Credential {
 	v := Credential{Credential: c.Public(), LoginUser: c.Username}
 	status, known := s.o.Refresher.Status(c.GUID)
 	entry, ok := s.o.Books.Now().Get(c.GUID)

@@ -9,43 +9,79 @@ import (
 	"regcred.dev"
 )
 
+// Declaration is a credential that the configuration declares.
+type Declaration struct {
+	NewCredential
+	// Where is the file and line where it stands.
+	Where string
+	// Literal names the settings that stand in the file itself, not in a file or
+	// variable that it refers to: none of them may be secret.
+	Literal []string
+}
+
 // declared is the namespace of the guids of declared credentials.
 var declared = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://regcred.dev/declared-credential"))
 
 // Declare makes the credentials that the configuration declares be those of the
 // list: upserted under a guid that follows from scope and location, and a
-// recorded deletion of those that it no longer has.
+// recorded deletion of those that it no longer has. A nil list declares nothing
+// and deletes nothing: a configuration that was lost is no order.
 //
 // Errors: Invalid; Exists where one stored through the API has the place of a
-// declared one. Nothing is deleted where there was an error.
-func (s *Service) Declare(ctx context.Context, list []NewCredential) error {
+// declared one. Nothing is written where a declaration is wrong, and nothing is
+// deleted where there was any error.
+func (s *Service) Declare(ctx context.Context, list []Declaration) error {
+	var wanted []regcred.Credential
 	keep := map[string]bool{}
-	for _, in := range list {
-		c, err := s.build(regcred.Local, in)
+	for _, d := range list {
+		c, err := s.buildDeclared(d)
 		if err != nil {
-			return err
+			return at(d.Where, err)
 		}
-		c.Origin = regcred.OriginConfig
-		c.GUID = declaredGUID(c)
+		wanted = append(wanted, c)
 		keep[c.GUID] = true
+	}
+	for i, c := range wanted {
 		if err := s.upsert(ctx, c); err != nil {
-			return err
+			return at(list[i].Where, err)
 		}
 	}
 	stored, err := s.o.Store.List(ctx, regcred.Filter{Origin: regcred.OriginConfig})
-	if err != nil {
+	if err := s.leaveOut(ctx, "declared credentials", err); err != nil {
 		return err
 	}
 	for _, c := range stored {
-		if keep[c.GUID] {
-			continue
-		}
-		s.o.Log.InfoContext(ctx, "credential is no longer declared", "credential", c)
-		if err := s.remove(ctx, regcred.Local, c.GUID); err != nil {
-			return err
+		switch {
+		case keep[c.GUID]:
+		case list == nil:
+			s.o.Log.WarnContext(ctx, "a credential stays although this configuration has no list of credentials", "credential", c)
+		default:
+			if err := s.remove(ctx, c, "reason", "it is no longer declared"); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// at puts a place in front of an error.
+func at(where string, err error) error {
+	return regcred.Errorf(regcred.CodeOf(err), "%s: %w", where, err)
+}
+
+func (s *Service) buildDeclared(d Declaration) (regcred.Credential, error) {
+	c, err := s.build(regcred.Local, d.NewCredential)
+	if err != nil {
+		return c, err
+	}
+	for _, name := range d.Literal {
+		if _, secret := c.Secrets[name]; secret {
+			return c, regcred.Errorf(regcred.Invalid, "settings.%s is a secret, which does not stand in this file: write file:PATH or env:NAME", name)
+		}
+	}
+	c.Origin = regcred.OriginConfig
+	c.GUID = declaredGUID(c)
+	return c, nil
 }
 
 func declaredGUID(c regcred.Credential) string {
@@ -60,7 +96,15 @@ func (s *Service) upsert(ctx context.Context, c regcred.Credential) error {
 		old.Settings, old.Secrets = c.Settings, c.Secrets
 		return nil
 	})
-	if regcred.CodeOf(err) != regcred.NotFound {
+	switch regcred.CodeOf(err) {
+	case regcred.NotFound:
+	case regcred.Corrupt:
+		// The configuration has all that it takes to make it again.
+		s.o.Log.ErrorContext(ctx, "a declared credential is made anew", "error", err)
+		if _, err := s.o.Store.Delete(ctx, c.GUID); err != nil {
+			return err
+		}
+	default:
 		return err
 	}
 	_, err = s.o.Store.Create(ctx, c)

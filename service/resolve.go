@@ -9,11 +9,11 @@ import (
 )
 
 // Resolve says which credential an image resolves to at a scope, and why: never
-// the login itself. Callers other than an admin may ask within their scope.
+// the login itself. Readers and targets may ask within their scope.
 //
 // Errors: Invalid, Denied.
 func (s *Service) Resolve(ctx context.Context, caller regcred.Caller, image string, scope regcred.Scope) (keyring.Explanation, error) {
-	if !holdsAny(caller, scope) {
+	if !caller.Holds(regcred.RoleReader, scope) && !caller.Holds(regcred.RoleTarget, scope) {
 		return keyring.Explanation{}, s.requireAdmin(ctx, caller, "resolve")
 	}
 	if err := scope.Validate(); err != nil {
@@ -24,11 +24,6 @@ func (s *Service) Resolve(ctx context.Context, caller regcred.Caller, image stri
 		return keyring.Explanation{}, regcred.Errorf(regcred.Invalid, "%w", err)
 	}
 	return s.o.Books.Now().Explain(scope, img), nil
-}
-
-// holdsAny reports whether the caller holds any role at the scope.
-func holdsAny(caller regcred.Caller, scope regcred.Scope) bool {
-	return caller.Role != "" && caller.Holds(caller.Role, scope)
 }
 
 // DockerConfig renders a scope's keyring as a docker config file. It holds logins

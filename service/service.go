@@ -8,6 +8,7 @@ package service
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"regcred.dev"
@@ -66,10 +67,14 @@ func New(o Options) *Service {
 	return &Service{o: o}
 }
 
+// readers are the roles that may know which credentials there are.
+var readers = []regcred.Role{regcred.RoleReader, regcred.RoleTarget}
+
 // mayRead reports whether the caller may know of a credential at scope s: an
-// admin of all, others of what serves their scope, and what lies within it.
+// admin of all, readers of what serves their scope, and what lies within it.
 func mayRead(caller regcred.Caller, s regcred.Scope) bool {
-	return caller.IsAdmin() || caller.Role != "" && (s.Contains(caller.Scope) || caller.Scope.Contains(s))
+	return caller.IsAdmin() ||
+		slices.Contains(readers, caller.Role) && (s.Contains(caller.Scope) || caller.Scope.Contains(s))
 }
 
 // requireAdmin returns a Denied error for anyone but an admin.
@@ -81,7 +86,7 @@ func (s *Service) requireAdmin(ctx context.Context, caller regcred.Caller, opera
 	if caller.Role == "" {
 		return regcred.Errorf(regcred.Unauthenticated, "authentication is required")
 	}
-	return regcred.Errorf(regcred.Denied, "you are not authorized to perform the requested action")
+	return regcred.Errorf(regcred.Denied, "you are not authorized to perform the requested action: %s has the role %q at scope %s", caller.Name, caller.Role, caller.Scope)
 }
 
 // bookTimeout bounds the wait for the book to show a change just made. It follows

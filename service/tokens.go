@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"regcred.dev"
@@ -14,31 +13,34 @@ func (s *Service) CreateToken(ctx context.Context, caller regcred.Caller, name s
 	if err := s.requireAdmin(ctx, caller, "create token"); err != nil {
 		return regcred.APIToken{}, regcred.Secret{}, err
 	}
-	if name == "" {
-		return regcred.APIToken{}, regcred.Secret{}, regcred.Errorf(regcred.Invalid, "a token needs a name that says who uses it")
-	}
-	if !slices.Contains(regcred.Roles, role) {
-		return regcred.APIToken{}, regcred.Secret{}, regcred.Errorf(regcred.Invalid, "there is no role %q; there are admin, reader, target and puller", role)
-	}
-	if role == regcred.RoleAdmin && scope != regcred.Foundation {
-		return regcred.APIToken{}, regcred.Secret{}, regcred.Errorf(regcred.Invalid, "an admin's token is for the foundation: leave the scope out")
-	}
-	if err := scope.Validate(); err != nil {
-		return regcred.APIToken{}, regcred.Secret{}, err
+	if role == regcred.RolePuller && scope != regcred.Foundation {
+		return regcred.APIToken{}, regcred.Secret{}, regcred.Errorf(regcred.Invalid, "repositories belong to no scope yet, so a puller's token is for the foundation: leave the scope out, or store a credential of provider regcred for the repositories")
 	}
 	t, secret, err := s.o.Tokens.CreateAPIToken(ctx, name, role, scope, expires)
 	if err == nil {
-		s.o.Log.InfoContext(ctx, "token created", "id", t.ID, "name", name, "role", string(role), "caller", caller)
+		s.o.Log.InfoContext(ctx, "token created", "id", t.ID, "name", name, "role", string(role), "scope", scope.String(), "caller", caller)
 	}
 	return t, secret, err
 }
 
-// ListTokens returns all API tokens, without their secrets. Errors: Denied.
+// ListTokens returns all API tokens, without their secrets. One that the store
+// cannot read is left out, and logged. Errors: Denied.
 func (s *Service) ListTokens(ctx context.Context, caller regcred.Caller) ([]regcred.APIToken, error) {
 	if err := s.requireAdmin(ctx, caller, "list tokens"); err != nil {
 		return nil, err
 	}
-	return s.o.Store.Tokens(ctx)
+	list, err := s.o.Store.Tokens(ctx)
+	return list, s.leaveOut(ctx, "API tokens", err)
+}
+
+// leaveOut logs what a list lacks because it is corrupt, and returns any other
+// error.
+func (s *Service) leaveOut(ctx context.Context, what string, err error) error {
+	if err == nil || regcred.CodeOf(err) != regcred.Corrupt {
+		return err
+	}
+	s.o.Log.ErrorContext(ctx, what+" that cannot be read were left out of a list", "error", err)
+	return nil
 }
 
 // DeleteToken revokes an API token. Errors: Denied, NotFound.

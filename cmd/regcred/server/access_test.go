@@ -22,7 +22,7 @@ func TestAccess(t *testing.T) {
 	tokens := map[regcred.Role]string{}
 	for _, role := range regcred.Roles {
 		scope := regcred.OrgScope("acme")
-		if role == regcred.RoleAdmin {
+		if role == regcred.RoleAdmin || role == regcred.RolePuller {
 			scope = regcred.Foundation
 		}
 		tok, err := r.local.CreateToken(t.Context(), client.TokenRequest{Name: "test", Role: string(role), Relationships: client.RelationshipsOf(scope)})
@@ -34,11 +34,15 @@ func TestAccess(t *testing.T) {
 	const create = `{"location": "new.example.com", "username": "u", "password": "p"}`
 	const createApp = `{"location": "new.example.com", "username": "u", "password": "p", "relationships": {"organization": {"data": {"guid": "acme"}}, "space": {"data": {"guid": "dev"}}, "app": {"data": {"guid": "web"}}}}`
 	type want map[regcred.Role]int
-	scoped := func(status int) want { // what the scope's own callers get
-		return want{regcred.RoleAdmin: 200, regcred.RoleReader: status, regcred.RoleTarget: status, regcred.RolePuller: status}
+	// A puller may pull, and know of no credential.
+	scoped := func(status, puller int) want { // what the scope's own callers get
+		return want{regcred.RoleAdmin: 200, regcred.RoleReader: status, regcred.RoleTarget: status, regcred.RolePuller: puller}
 	}
 	adminOnly := func(status int) want {
 		return want{regcred.RoleAdmin: status, regcred.RoleReader: 403, regcred.RoleTarget: 403, regcred.RolePuller: 403}
+	}
+	change := func(status int) want {
+		return want{regcred.RoleAdmin: status, regcred.RoleReader: 403, regcred.RoleTarget: 403, regcred.RolePuller: 404}
 	}
 	targetsOnly := want{regcred.RoleAdmin: 200, regcred.RoleReader: 403, regcred.RoleTarget: 200, regcred.RolePuller: 403}
 	uncovered := map[string]bool{}
@@ -49,17 +53,17 @@ func TestAccess(t *testing.T) {
 		method, path, body string
 		want               want
 	}{
-		{"GET", "/v3/registry_credentials", "", scoped(200)},
-		{"GET", "/v3/registry_credentials/" + own, "", scoped(200)},
-		{"GET", "/v3/registry_credentials/" + wide, "", scoped(200)},
-		{"GET", "/v3/registry_credentials/" + foreign, "", scoped(404)},
-		{"PATCH", "/v3/registry_credentials/" + own, `{"username": "v"}`, adminOnly(200)},
-		{"PATCH", "/v3/registry_credentials/" + foreign, `{"username": "v"}`, scoped(404)},
-		{"POST", "/regcred/v1/registry_credentials/" + own + "/actions/refresh", "", adminOnly(200)},
-		{"POST", "/regcred/v1/registry_credentials/" + foreign + "/actions/refresh", "", scoped(404)},
-		{"GET", "/regcred/v1/resolve?image=own.example.com/x&organization=acme&space=dev", "", scoped(200)},
-		{"GET", "/regcred/v1/resolve?image=own.example.com/x&organization=other", "", scoped(403)},
-		{"GET", "/regcred/v1/resolve?image=own.example.com/x", "", scoped(403)},
+		{"GET", "/v3/registry_credentials", "", scoped(200, 200)}, // none for the puller
+		{"GET", "/v3/registry_credentials/" + own, "", scoped(200, 404)},
+		{"GET", "/v3/registry_credentials/" + wide, "", scoped(200, 404)},
+		{"GET", "/v3/registry_credentials/" + foreign, "", scoped(404, 404)},
+		{"PATCH", "/v3/registry_credentials/" + own, `{"username": "v"}`, change(200)},
+		{"PATCH", "/v3/registry_credentials/" + foreign, `{"username": "v"}`, scoped(404, 404)},
+		{"POST", "/regcred/v1/registry_credentials/" + own + "/actions/refresh", "", change(200)},
+		{"POST", "/regcred/v1/registry_credentials/" + foreign + "/actions/refresh", "", scoped(404, 404)},
+		{"GET", "/regcred/v1/resolve?image=own.example.com/x&organization=acme&space=dev", "", scoped(200, 403)},
+		{"GET", "/regcred/v1/resolve?image=own.example.com/x&organization=other", "", scoped(403, 403)},
+		{"GET", "/regcred/v1/resolve?image=own.example.com/x", "", scoped(403, 403)},
 		{"GET", "/regcred/v1/docker_config?organization=acme", "", targetsOnly},
 		{"GET", "/regcred/v1/docker_config?organization=acme&space=dev", "", targetsOnly},
 		{"GET", "/regcred/v1/docker_config?organization=other", "", adminOnly(200)},
@@ -72,7 +76,7 @@ func TestAccess(t *testing.T) {
 		{"POST", "/v3/registry_credentials", create, adminOnly(201)},
 		{"POST", "/regcred/v1/app_registry_credentials", createApp, adminOnly(201)},
 		{"DELETE", "/v3/registry_credentials/" + foreign, "", want{regcred.RoleReader: 404, regcred.RoleTarget: 404, regcred.RolePuller: 404, regcred.RoleAdmin: 204}},
-		{"DELETE", "/v3/registry_credentials/" + own, "", adminOnly(204)},
+		{"DELETE", "/v3/registry_credentials/" + own, "", change(204)},
 	} {
 		name := test.method + " " + test.path
 		delete(uncovered, patternOf(test.method, test.path))
@@ -86,6 +90,9 @@ func TestAccess(t *testing.T) {
 			status, body := r.do(test.method, test.path, tokens[role], test.body)
 			if status != test.want[role] {
 				t.Errorf("%s as %s: %d, want %d: %s", name, role, status, test.want[role], body)
+			}
+			if role == regcred.RolePuller && strings.Contains(body, own) && !strings.Contains(test.path, own) {
+				t.Errorf("%s as puller shows a credential: %s", name, body)
 			}
 			if role != regcred.RoleAdmin && strings.Contains(body, foreign) && !strings.Contains(test.path, foreign) {
 				t.Errorf("%s as %s shows a foreign credential: %s", name, role, body)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -12,33 +13,84 @@ import (
 	"regcred.dev"
 )
 
-// adminToken makes the admin's API token at the first start. One that was deleted
-// is made anew; one that the store does not know is refused, since somebody put it
-// there.
+// maxToken bounds what is read of a token's file, in bytes.
+const maxToken = 4096
+
+// adminToken makes the admin's API token at the first start. Where its file was
+// deleted, or holds none that is an admin's here, there is a new one, and those
+// before it end: to delete the file and start again replaces a token that leaked.
 func (s *Server) adminToken(ctx context.Context) error {
 	path := s.path(AdminTokenName)
-	data, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return s.makeAdminToken(ctx, path)
-	case err != nil:
+	raw, err := readToken(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("admin token: %w", err)
 	}
-	if _, err := s.tokens.Authenticate(ctx, time.Now(), strings.TrimSpace(string(data))); err != nil {
-		return regcred.Errorf(regcred.Invalid, "the admin token in %s is not valid here: delete the file to have a new one made", path)
+	if err == nil {
+		caller, err := s.tokens.Authenticate(ctx, time.Now(), raw)
+		switch {
+		case err == nil && caller.IsAdmin():
+			return nil
+		case err != nil && regcred.CodeOf(err) != regcred.Unauthenticated:
+			return err
+		}
+		s.log.Warn("the admin token is not one of this store: it is made anew", "file", path)
+	}
+	if err := s.endAdminTokens(ctx); err != nil {
+		return err
+	}
+	_, secret, err := s.tokens.CreateAPIToken(ctx, AdminTokenName, regcred.RoleAdmin, regcred.Foundation, time.Time{})
+	if err != nil {
+		return err
+	}
+	return s.writeToken(path, secret)
+}
+
+// readToken reads a token's file, whose mode is made 0600.
+func readToken(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	if err := f.Chmod(0o600); err != nil {
+		return "", err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxToken))
+	return strings.TrimSpace(string(data)), err
+}
+
+// endAdminTokens deletes the tokens that were in the file before.
+func (s *Server) endAdminTokens(ctx context.Context) error {
+	list, err := s.store.Tokens(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range list {
+		if t.Name != AdminTokenName {
+			continue
+		}
+		if err := s.tokens.DeleteAPIToken(ctx, t.ID); err != nil {
+			return err
+		}
+		s.log.Info("an earlier admin token has ended", "id", t.ID)
 	}
 	return nil
 }
 
-func (s *Server) makeAdminToken(ctx context.Context, path string) error {
-	_, secret, err := s.tokens.CreateAPIToken(ctx, "admin.token", regcred.RoleAdmin, regcred.Foundation, time.Time{})
+// writeToken writes a token's file: whole or not at all, and through no link that
+// stands there.
+func (s *Server) writeToken(path string, secret regcred.Secret) error {
+	f, err := os.CreateTemp(s.cfg.DataDir, "."+AdminTokenName+".*") // mode 0600
 	if err != nil {
-		return err
-	}
-	// Renamed into place: a kill in between leaves no half-written token.
-	partial := path + ".partial"
-	if err := os.WriteFile(partial, []byte(secret.Reveal()+"\n"), 0o600); err != nil {
 		return fmt.Errorf("admin token: %w", err)
 	}
-	return os.Rename(partial, path)
+	_, err = f.WriteString(secret.Reveal() + "\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return fmt.Errorf("admin token: %w", err)
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -46,7 +47,10 @@ func (s *Server) Collect(ch chan<- prometheus.Metric) {
 	counts := map[kind]int{}
 	for e := range s.books.Now().Entries() {
 		state := "none"
-		labels := []string{e.GUID, e.Location.String(), e.Scope.String(), e.Provider}
+		labels := []string{
+			strings.ToValidUTF8(e.GUID, "?"), e.Location.String(),
+			strings.ToValidUTF8(e.Scope.String(), "?"), strings.ToValidUTF8(e.Provider, "?"),
+		}
 		if e.Login != nil {
 			state = "valid"
 			if e.Login.Expired(now) {
@@ -56,7 +60,7 @@ func (s *Server) Collect(ch chan<- prometheus.Metric) {
 				ch <- gauge(expiryDesc, e.Login.ExpiresAt.Sub(now).Seconds(), labels...)
 			}
 		}
-		counts[kind{e.Provider, state}]++
+		counts[kind{labels[3], state}]++
 		if st, ok := s.fresh.Status(e.GUID); ok && st.Failures > 0 {
 			ch <- gauge(failuresDesc, float64(st.Failures), labels...)
 		}

@@ -18,7 +18,6 @@ import (
 
 	"regcred.dev"
 	"regcred.dev/cmd/regcred/demo"
-	"regcred.dev/cmd/regcred/server"
 	"regcred.dev/config"
 	"regcred.dev/registry/archive"
 	"regcred.dev/registry/publish"
@@ -28,11 +27,7 @@ import (
 // into chunks, over HTTP with a token, and pulls them back.
 func TestPublishSizes(t *testing.T) {
 	r, _ := start(t, config.Default())
-	data, err := os.ReadFile(filepath.Join(r.dir, server.AdminTokenName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	token := strings.TrimSpace(string(data))
+	token := r.adminToken()
 	dst, err := publish.Remote(r.url, regcred.NewSecret(token), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
@@ -14,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -76,8 +76,8 @@ func Open(ctx context.Context, cfg config.Config, version string, log *slog.Logg
 			s.close()
 		}
 	}()
-	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
+	if s.cfg.DataDir, err = dataDir(cfg.DataDir); err != nil {
+		return nil, err
 	}
 	if err := s.openStore(ctx); err != nil {
 		return nil, err
@@ -115,29 +115,6 @@ func (s *Server) openStore(ctx context.Context) error {
 	return err
 }
 
-// listen opens the TCP address and the local socket.
-func (s *Server) listen(ctx context.Context) error {
-	var err error
-	var lc net.ListenConfig
-	if s.tcp, err = lc.Listen(ctx, "tcp", s.cfg.Listen); err != nil {
-		return fmt.Errorf("listen: %w", err)
-	}
-	s.public = s.cfg.PublicURL
-	if s.public == nil {
-		s.public = &url.URL{Scheme: "http", Host: s.tcp.Addr().String()}
-	}
-	// The store's lock says that no other server uses this directory: a socket
-	// that is there was left behind.
-	socket := s.path(SocketName)
-	if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("local socket: %w", err)
-	}
-	if s.socket, err = lc.Listen(ctx, "unix", socket); err != nil {
-		return fmt.Errorf("local socket: %w", err)
-	}
-	return os.Chmod(socket, 0o600)
-}
-
 // assemble puts the parts together.
 func (s *Server) assemble(version string) error {
 	host, err := imageref.ParseLocation(s.public.Host)
@@ -155,6 +132,7 @@ func (s *Server) assemble(version string) error {
 		providers[p.Describe().Name] = p
 	}
 	s.books = keyring.New(s.store.ID())
+	s.books.Log = s.log
 	s.fresh = refresh.New(refresh.Options{Store: s.store, Providers: providers, Log: s.log})
 	s.runner = deliver.NewRunner(deliver.Options{Books: s.books, Targets: s.targets(), Log: s.log})
 	s.svc = service.New(service.Options{
@@ -172,12 +150,15 @@ func (s *Server) assemble(version string) error {
 	if err != nil {
 		return err
 	}
+	local := "http://" + s.tcp.Addr().String()
 	s.web = &http.Server{
 		Handler: api.New(api.Options{
-			Service: s.svc, Authenticate: s.tokens.Authenticate, Ready: s.ready, PublicURL: s.public, Log: s.log,
+			Service: s.svc, Authenticate: s.tokens.Authenticate, Ready: s.ready, PublicURL: s.public, LocalURL: local, Log: s.log,
 			Mounts: map[string]http.Handler{
 				"/v2/": images, "/v2": images, registry.TokenPath: images,
-				"GET /metrics": promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}),
+				"GET /metrics": promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
+					ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelError), ErrorHandling: promhttp.ContinueOnError,
+				}),
 			},
 		}),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -237,8 +218,8 @@ func (s *Server) Run(ctx context.Context) error {
 // the targets: nobody sees a state that lacks what the configuration adds. It
 // returns once ctx or parts have ended, and the requests under way with them.
 func (s *Server) serve(ctx, parts context.Context, group *errgroup.Group) error {
-	if err := s.svc.Declare(parts, declared(s.cfg.Credentials)); err != nil {
-		return ended(parts, err)
+	if err := s.svc.Declare(ctx, declared(s.cfg.Credentials)); err != nil {
+		return ended(ctx, err)
 	}
 	group.Go(func() error { return s.runner.Run(parts) })
 	group.Go(func() error { return s.housekeeping(parts) })
@@ -258,7 +239,12 @@ func (s *Server) serve(ctx, parts context.Context, group *errgroup.Group) error 
 	s.log.Info("shutting down")
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	return s.web.Shutdown(limited)
+	if err := s.web.Shutdown(limited); err != nil {
+		s.log.Warn("requests were broken off", "after", shutdownTimeout, "error", err)
+		_ = s.web.Close()
+	}
+	s.log.Info("stopped")
+	return nil
 }
 
 // What housekeeping does, and how often. Revocations are read again for those that
@@ -298,17 +284,23 @@ func ended(ctx context.Context, err error) error {
 }
 
 // declared are the credentials of the configuration as service takes them.
-func declared(list []config.Credential) []service.NewCredential {
-	var out []service.NewCredential
+func declared(list []config.Credential) []service.Declaration {
+	if list == nil {
+		return nil
+	}
+	out := []service.Declaration{}
 	for _, c := range list {
 		settings := map[string]regcred.Secret{}
 		for name, value := range c.Settings {
 			settings[name] = regcred.NewSecret(value)
 		}
 		maps.Copy(settings, c.References)
-		out = append(out, service.NewCredential{
-			Scope: c.Scope, Location: c.Spelling, Username: c.Username, Password: c.Password,
-			Provider: c.Provider, Settings: settings,
+		out = append(out, service.Declaration{
+			NewCredential: service.NewCredential{
+				Scope: c.Scope, Location: c.Spelling, Username: c.Username, Password: c.Password,
+				Provider: c.Provider, Settings: settings,
+			},
+			Where: c.Where, Literal: slices.Collect(maps.Keys(c.Settings)),
 		})
 	}
 	return out
@@ -323,6 +315,9 @@ func (s *Server) close() {
 	}
 	if s.blobs != nil {
 		_ = s.blobs.Close()
+	}
+	if s.socket != nil {
+		_ = os.Remove(s.path(SocketName))
 	}
 	if s.store != nil {
 		_ = s.store.Close()

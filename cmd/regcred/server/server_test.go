@@ -29,7 +29,6 @@ type running struct {
 	t     *testing.T
 	url   string
 	dir   string
-	admin *client.Client
 	local *client.Client
 	log   *lockedBuffer
 }
@@ -59,11 +58,6 @@ func start(t *testing.T, cfg config.Config) (r *running, stop func()) {
 	}
 	t.Cleanup(stop)
 	r = &running{t: t, url: s.URL(), dir: cfg.DataDir, log: log, local: client.NewLocal(filepath.Join(cfg.DataDir, server.SocketName))}
-	token, err := os.ReadFile(filepath.Join(cfg.DataDir, server.AdminTokenName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.admin = r.client(regcred.NewSecret(strings.TrimSpace(string(token))))
 	r.eventually(func() error { _, err := r.get("/readyz", ""); return err })
 	return r, stop
 }
@@ -154,7 +148,7 @@ func TestFilesHaveMode0600(t *testing.T) {
 
 func TestCredentialResource(t *testing.T) {
 	r, _ := start(t, config.Default())
-	status, body := r.doLocal(http.MethodPost, "/v3/registry_credentials", `{
+	status, body := r.doAdmin(http.MethodPost, "/v3/registry_credentials", `{
 		"location": "Registry.example.com:443", "username": "u", "password": "p",
 		"relationships": {"organization": {"data": {"guid": "acme"}}},
 		"metadata": {"labels": {"team": "a"}, "annotations": {}}}`)
@@ -190,14 +184,19 @@ func TestCredentialResource(t *testing.T) {
 	}
 }
 
-// doLocal is do on the server's socket.
-func (r *running) doLocal(method, path, body string) (int, string) {
+// doAdmin is do with the admin's token.
+func (r *running) doAdmin(method, path, body string) (int, string) {
+	r.t.Helper()
+	return r.do(method, path, r.adminToken(), body)
+}
+
+func (r *running) adminToken() string {
 	r.t.Helper()
 	token, err := os.ReadFile(filepath.Join(r.dir, server.AdminTokenName))
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return r.do(method, path, strings.TrimSpace(string(token)), body)
+	return strings.TrimSpace(string(token))
 }
 
 func TestAPIErrors(t *testing.T) {
@@ -225,13 +224,21 @@ func TestAPIErrors(t *testing.T) {
 		{"page 0", "GET", collection + "?page=0", "", 400, 10005, "page must be between"},
 		{"per_page", "GET", collection + "?per_page=5001", "", 400, 10005, "between 1 and 5000"},
 		{"unknown parameter", "GET", collection + "?colour=red", "", 400, 10005, "Unknown query parameter(s): 'colour'"},
+		{"no organization", "POST", collection, `{"location": "r.example.com", "username": "u", "password": "p", "relationships": {"organization": {"data": {"guid": ""}}}}`, 422, 10008, "organization"},
+		{"null organization", "POST", collection, `{"location": "r.example.com", "username": "u", "password": "p", "relationships": {"organization": {"data": null}}}`, 422, 10008, "organization"},
+		{"token for no organization", "POST", "/regcred/v1/tokens", `{"name": "ci", "role": "target", "relationships": {"organization": {"data": null}}}`, 422, 10008, "organization"},
+		{"resolve for no organization", "GET", "/regcred/v1/resolve?image=a&organization=", "", 400, 10005, "organization is empty"},
+		{"resolve, misspelled", "GET", "/regcred/v1/resolve?image=a&org=acme", "", 400, 10005, "'org'"},
+		{"wrong method", "PUT", collection, "", 405, 10000, "PUT is not possible here"},
+		{"wrong method", "POST", "/metrics", "", 405, 10000, "POST is not possible here"},
+		{"puller of an organization", "POST", "/regcred/v1/tokens", `{"name": "ci", "role": "puller", "relationships": {"organization": {"data": {"guid": "acme"}}}}`, 422, 10008, "foundation"},
 		{"bad dialect", "GET", "/regcred/v1/docker_config?for=klingon", "", 400, 10005, "klingon"},
 		{"bad image", "GET", "/regcred/v1/resolve?image=A", "", 422, 10008, "lower"},
 		{"bad role", "POST", "/regcred/v1/tokens", `{"name": "ci", "role": "king"}`, 422, 10008, "no role"},
 		{"too large", "POST", collection, `{"location": "` + strings.Repeat("x", 1<<20) + `"}`, 400, 1001, "larger than"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			status, body := r.doLocal(test.method, test.path, test.body)
+			status, body := r.doAdmin(test.method, test.path, test.body)
 			var e client.ErrorBody
 			if err := json.Unmarshal([]byte(body), &e); err != nil || len(e.Errors) != 1 {
 				t.Fatalf("answered %d %s", status, body)
@@ -248,7 +255,7 @@ func TestListPages(t *testing.T) {
 	for i := range 5 {
 		r.create(fmt.Sprintf("r%d.example.com", i), regcred.Foundation, "x")
 	}
-	_, body := r.doLocal(http.MethodGet, "/v3/registry_credentials?page=2&per_page=2", "")
+	_, body := r.doAdmin(http.MethodGet, "/v3/registry_credentials?page=2&per_page=2", "")
 	var page client.Page[client.Credential]
 	if err := json.Unmarshal([]byte(body), &page); err != nil {
 		t.Fatal(err)

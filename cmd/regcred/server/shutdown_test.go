@@ -5,12 +5,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"regcred.dev/cmd/regcred/server"
 	"regcred.dev/config"
 )
 
@@ -20,10 +17,6 @@ func TestShutdownFinishesRequests(t *testing.T) {
 	cfg := config.Default()
 	cfg.DataDir = t.TempDir()
 	r, stop := start(t, cfg)
-	token, err := os.ReadFile(filepath.Join(cfg.DataDir, server.AdminTokenName))
-	if err != nil {
-		t.Fatal(err)
-	}
 	body, sender := io.Pipe()
 	// The server says "continue" once an operation reads the body.
 	begun := make(chan struct{})
@@ -32,7 +25,7 @@ func TestShutdownFinishesRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	req.Header.Set("Authorization", "Bearer "+r.adminToken())
 	req.Header.Set("Expect", "100-continue")
 	patient := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: patience}}
 	answered := make(chan error, 1)
