@@ -112,7 +112,7 @@ func target(t deliver.Status) client.Target {
 		Warnings: append([]string{}, t.Warnings...), Held: t.Alarm(), Error: t.Error,
 	}
 	if t.WatchError != "" {
-		out.Warnings = append(out.Warnings, "changes by others are noticed late: "+t.WatchError)
+		out.Warnings = append(out.Warnings, t.WatchError)
 	}
 	return out
 }

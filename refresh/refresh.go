@@ -132,6 +132,9 @@ func (r *Refresher) takeFence(ctx context.Context) bool {
 		if r.fence, err = r.store.Fence(ctx); err == nil {
 			return true
 		}
+		if ctx.Err() != nil {
+			return false
+		}
 		r.log.Warn("no fence from the store: no login is minted until there is one", "err", err)
 		if !pause(ctx, failures) {
 			return false

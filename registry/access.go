@@ -61,6 +61,9 @@ func (a access) mayDo(q request, action string) bool {
 // errAnonymous is the answer to requests without any login.
 var errAnonymous = regcred.Errorf(regcred.Unauthenticated, "log in first, with an API token or a registry login of regcred as the password")
 
+// errStranger is the answer to a password that is nothing of regcred's.
+var errStranger = regcred.Errorf(regcred.Unauthenticated, "the password is neither an API token nor a registry login of regcred")
+
 // authenticate finds out who sent a request.
 // Errors: Unauthenticated; those of the tokens' store.
 func (s *Server) authenticate(r *http.Request) (access, error) {
@@ -87,6 +90,9 @@ func (s *Server) authenticate(r *http.Request) (access, error) {
 func (s *Server) checkPassword(ctx context.Context, password string) (access, error) {
 	now := time.Now()
 	if !token.IsAPIToken(password) {
+		if strings.Count(password, ".") != 2 { // a JWT has three parts
+			return access{}, errStranger
+		}
 		claims, err := s.tokens.Verify(now, password, token.UseLogin)
 		if err != nil {
 			return access{}, err

@@ -51,7 +51,7 @@ func TestFailClosed(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, path := range []string{"/v2/", "/v2/a/manifests/v1", "/v2/_catalog", tokenPath + "?scope=repository:a:pull"} {
-			for _, authorization := range []string{"Bearer x", "Basic eDpyY2F0XzAx", "Basic eDp5"} { // x:rcat_01 and x:y
+			for _, authorization := range []string{"Bearer x", "Basic eDpyY2F0XzAx", "Basic eDphLmIuYw=="} { // x:rcat_01 and x:a.b.c
 				r := httptest.NewRequest(http.MethodGet, path, nil)
 				r.Header.Set("Authorization", authorization)
 				w := httptest.NewRecorder()
