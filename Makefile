@@ -56,7 +56,7 @@ unit: ## Run the tests of the main module
 race: ## Run the tests of the main module under the race detector, which needs gcc
 	$(call step,go test -race)
 	@test/need.sh gcc
-	@if command -v gcc >/dev/null; then set -x; $(GO) test -race ./...; fi
+	@if command -v gcc >/dev/null; then set -x; $(GO) test -race -short ./...; fi
 
 .PHONY: modules
 modules: ## Run the tests in modules of their own

@@ -215,6 +215,9 @@ func watchHeap() func() uint64 {
 // TestMemory publishes far more than it may hold in memory, client and server
 // together.
 func TestMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short is for the race detector, under which heaps are no measure: the run without it measures them")
+	}
 	const limit = 64 << 20
 	for _, test := range []struct {
 		name        string
