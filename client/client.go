@@ -118,9 +118,9 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	return data, nil
 }
 
-// list returns a list that the server answers in pages.
+// list returns a list that the server answers in pages; it is never nil.
 func list[T any](ctx context.Context, c *Client, path string, filter url.Values) ([]T, error) {
-	var all []T
+	all := []T{}
 	for page := 1; ; page++ {
 		q := url.Values{"per_page": {"5000"}, "page": {strconv.Itoa(page)}}
 		maps.Copy(q, filter)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"regcred.dev/client"
 	"regcred.dev/cmd/regcred/cli"
 	"regcred.dev/cmd/regcred/demo"
 )
@@ -69,13 +71,10 @@ const patience = 20 * time.Second
 // ready waits for the server of ./regcred-data and sets HOSTPORT to where it
 // listens.
 func ready(ts *testscript.TestScript, _ bool, _ []string) {
-	until(ts, func() error { return ts.Exec("regcred", "status") })
-	line := ts.ReadFile("stdout")
-	_, rest, _ := strings.Cut(line, "http://")
-	host, _, ok := strings.Cut(rest, ",")
-	if !ok {
-		ts.Fatalf("status does not tell the server's address: %s", line)
-	}
+	until(ts, func() error { return ts.Exec("regcred", "status", "-o", "json") })
+	var st client.Status
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &st))
+	host := strings.TrimPrefix(st.LocalURL, "http://")
 	ts.Setenv("HOSTPORT", host)
 	token, err := os.ReadFile(ts.MkAbs("regcred-data/admin.token"))
 	ts.Check(err)

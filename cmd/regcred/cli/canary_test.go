@@ -97,6 +97,7 @@ func TestNoSecretIsPrinted(t *testing.T) {
 			{"credential", "create", "d.example.com", "--provider", "regcred", "--set-file", "repositories=" + secretFile},
 		},
 		"regcred credential list":    {{"credential", "list"}, {"credential", "list", "-o", "json"}},
+		"regcred credential get":     {{"credential", "get", "a.example.com"}, {"credential", "get", "a.example.com", "-o", "json"}},
 		"regcred credential update":  {{"credential", "update", "a.example.com", "--password-stdin"}, {"credential", "update", "none.example.com"}},
 		"regcred credential refresh": {{"credential", "refresh", "a.example.com", "-o", "json"}},
 		"regcred credential delete":  {{"credential", "delete", "a.example.com"}, {"credential", "delete", "a.example.com"}},

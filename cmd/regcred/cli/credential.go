@@ -1,14 +1,13 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
-	"os"
+	"slices"
 	"strings"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"regcred.dev"
@@ -17,129 +16,8 @@ import (
 
 func (p *Program) credentialCommand() *cobra.Command {
 	return group("credential", "Store, list, change and delete registry credentials",
-		p.credentialCreate(), p.credentialList(), p.credentialUpdate(), p.credentialDelete(), p.credentialRefresh())
-}
-
-// sourceFlags say what a credential's logins come from.
-type sourceFlags struct {
-	username      string
-	passwordStdin bool
-	provider      string
-	set           []string
-	setFile       []string
-}
-
-func (f *sourceFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.username, "username", "u", "", "user name at the registry; the password comes from REGCRED_PASSWORD, --password-stdin or a prompt")
-	cmd.Flags().BoolVar(&f.passwordStdin, "password-stdin", false, "read the password from standard input")
-	cmd.Flags().StringArrayVar(&f.set, "set", nil, "a provider's setting, `key=value`; may be repeated")
-	cmd.Flags().StringArrayVar(&f.setFile, "set-file", nil, "a provider's setting read from a file, `key=path`, for secrets; may be repeated")
-}
-
-// settings reads --set and --set-file; nil where neither is given.
-func (f *sourceFlags) settings() (map[string]string, error) {
-	var m map[string]string
-	add := func(flag, s string, value func(string) (string, error)) error {
-		key, v, ok := strings.Cut(s, "=")
-		if !ok || key == "" {
-			return usagef("%s: write key=value", flag)
-		}
-		v, err := value(v)
-		if err != nil {
-			return err
-		}
-		if m == nil {
-			m = map[string]string{}
-		}
-		m[key] = v
-		return nil
-	}
-	for _, s := range f.set {
-		if err := add("--set", s, func(v string) (string, error) { return v, nil }); err != nil {
-			return nil, err
-		}
-	}
-	for _, s := range f.setFile {
-		err := add("--set-file", s, func(path string) (string, error) {
-			data, err := os.ReadFile(path)
-			return strings.TrimSuffix(string(data), "\n"), err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return m, nil
-}
-
-func (p *Program) credentialCreate() *cobra.Command {
-	var scope scopeFlags
-	var source sourceFlags
-	var out outputFlag
-	cmd := &cobra.Command{
-		Use:   "create [LOCATION] (--username USER | --provider NAME [--set key=value]...)",
-		Short: "Store a credential",
-		Long: `Store a credential for a registry location, HOST[:PORT][/PATH], at a scope: the
-foundation, or the organization, space or app that the flags name.
-
-The password never comes from a flag: it is read from REGCRED_PASSWORD, from
-standard input with --password-stdin, or asked for. With a provider the location
-may be left out where the provider knows it.`,
-		Example: `  regcred credential create registry.example.com/acme --org acme --username robot
-  regcred credential create --provider regcred --set repositories='acme/*'`,
-		Args: wantArgs(cobra.MaximumNArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			in, err := p.createRequest(args, &scope, &source)
-			if err != nil {
-				return err
-			}
-			c, err := p.connect()
-			if err != nil {
-				return err
-			}
-			cred, err := c.CreateCredential(cmd.Context(), in)
-			if err != nil {
-				return err
-			}
-			return out.write(p.Stdout, cred, func(w io.Writer) { describeCredential(w, "created", cred) })
-		},
-	}
-	scope.add(cmd)
-	source.add(cmd)
-	cmd.Flags().StringVar(&source.provider, "provider", "", "what mints its logins, such as regcred")
-	out.add(cmd)
-	return cmd
-}
-
-func (p *Program) createRequest(args []string, scope *scopeFlags, source *sourceFlags) (client.CreateRequest, error) {
-	s, err := scope.scope()
-	if err != nil {
-		return client.CreateRequest{}, err
-	}
-	settings, err := source.settings()
-	if err != nil {
-		return client.CreateRequest{}, err
-	}
-	in := client.CreateRequest{
-		Provider: source.provider, Settings: settings, Username: source.username,
-		Relationships: client.RelationshipsOf(s),
-	}
-	if len(args) > 0 {
-		in.Location = args[0]
-	}
-	static := source.provider == "" || source.provider == regcred.ProviderStatic
-	switch {
-	case static && source.username == "":
-		return in, usagef("say what its logins come from: --username, or --provider")
-	case static && in.Location == "":
-		return in, usagef("a credential with a user name needs a LOCATION, such as registry.example.com")
-	case !static && source.username != "":
-		return in, usagef("--username and --provider exclude each other")
-	case static:
-		password, err := p.password(source.passwordStdin)
-		in.Password = password.Reveal()
-		return in, err
-	}
-	return in, nil
+		p.credentialCreate(), p.credentialList(), p.credentialGet(),
+		p.credentialUpdate(), p.credentialDelete(), p.credentialRefresh())
 }
 
 // describeCredential says what became of a credential.
@@ -172,12 +50,14 @@ func (p *Program) credentialList() *cobra.Command {
 	var out outputFlag
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List credentials", Args: wantArgs(cobra.NoArgs),
+		Long: `List credentials: those of all scopes, or with --org those of the organization
+and everything in it; with --space and --app likewise.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := scope.scope()
 			if err != nil {
 				return err
 			}
-			c, err := p.connect()
+			c, err := p.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -185,22 +65,28 @@ func (p *Program) credentialList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if list == nil {
-				list = []client.Credential{}
-			}
+			list = slices.DeleteFunc(list, func(c client.Credential) bool { return !s.Contains(c.Relationships.Scope()) })
 			return out.write(p.Stdout, list, func(w io.Writer) { listCredentials(w, list) })
 		},
 	}
 	scope.add(cmd)
+	for flag, usage := range map[string]string{
+		"org":   "only those of this organization and everything in it; none means all scopes",
+		"space": "only those of this space in the organization and its apps",
+		"app":   "only those of this app in the space",
+	} {
+		cmd.Flags().Lookup(flag).Usage = usage
+	}
 	out.add(cmd)
 	return cmd
 }
 
-// scopeFilter selects the credentials at a scope and within it.
+// scopeFilter has the server leave out most of what does not lie within a scope.
+// Its lists are separated by commas, so an id with a comma cannot be asked for.
 func scopeFilter(s regcred.Scope) url.Values {
 	f := url.Values{}
 	for key, id := range map[string]string{"organization_guids": s.Org, "space_guids": s.Space, "app_guids": s.App} {
-		if id != "" {
+		if id != "" && !strings.Contains(id, ",") {
 			f.Set(key, id)
 		}
 	}
@@ -214,104 +100,35 @@ func listCredentials(w io.Writer, list []client.Credential) {
 	}
 	var rows [][]string
 	for _, c := range list {
-		state := "none"
-		if l := c.Login; l != nil {
-			if l.MintedAt != nil {
-				state = "expires " + until(l.ExpiresAt)
-			}
-			if l.Problem != "" {
-				state += "; " + l.Problem
-			}
-		}
-		rows = append(rows, []string{orElse(c.Canonical, "?"), scopeText(c), c.Username, c.Provider, state, c.GUID})
+		rows = append(rows, []string{orElse(c.Canonical, "?"), scopeText(c), c.Username, c.Provider, loginText(c.Login), c.GUID})
 	}
 	table(w, "LOCATION SCOPE USERNAME PROVIDER LOGIN GUID", rows)
 }
 
-func (p *Program) credentialUpdate() *cobra.Command {
+// loginText says in short how a login is.
+func loginText(l *client.Login) string {
+	switch {
+	case l == nil:
+		return "none"
+	case l.MintedAt == nil:
+		return "none; " + l.Problem
+	case l.Problem != "":
+		return "expires " + until(l.ExpiresAt) + "; " + l.Problem
+	}
+	return "expires " + until(l.ExpiresAt)
+}
+
+func (p *Program) credentialGet() *cobra.Command {
 	var scope scopeFlags
-	var source sourceFlags
 	var out outputFlag
 	cmd := &cobra.Command{
-		Use:   "update GUID|LOCATION",
-		Short: "Change a credential's user name, password or settings",
-		Long: `Change a credential's user name and password, or its provider's settings. The
-location and scope cannot be changed. The old login serves until the new one is
-there. --set and --set-file replace all settings.`,
-		Args: wantArgs(cobra.ExactArgs(1)),
+		Use: "get GUID|LOCATION", Short: "Show a credential and its settings, without secrets", Args: wantArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in, err := p.updateRequest(cmd, &source)
+			_, cred, err := p.find(cmd.Context(), args[0], &scope)
 			if err != nil {
 				return err
 			}
-			return p.onCredential(cmd.Context(), args[0], &scope, func(c *client.Client, guid string) error {
-				cred, err := c.UpdateCredential(cmd.Context(), guid, in)
-				if err != nil {
-					return err
-				}
-				return out.write(p.Stdout, cred, func(w io.Writer) { describeCredential(w, "updated", cred) })
-			})
-		},
-	}
-	scope.add(cmd)
-	source.add(cmd)
-	out.add(cmd)
-	return cmd
-}
-
-func (p *Program) updateRequest(cmd *cobra.Command, source *sourceFlags) (client.UpdateRequest, error) {
-	settings, err := source.settings()
-	if err != nil {
-		return client.UpdateRequest{}, err
-	}
-	in := client.UpdateRequest{Settings: settings}
-	if cmd.Flags().Changed("username") {
-		in.Username = &source.username
-	}
-	if settings != nil && in.Username == nil && !source.passwordStdin {
-		return in, nil
-	}
-	password, err := p.password(source.passwordStdin)
-	if err != nil {
-		return in, err
-	}
-	revealed := password.Reveal()
-	in.Password = &revealed
-	return in, nil
-}
-
-func (p *Program) credentialDelete() *cobra.Command {
-	var scope scopeFlags
-	cmd := &cobra.Command{
-		Use: "delete GUID|LOCATION", Aliases: []string{"rm"}, Args: wantArgs(cobra.ExactArgs(1)),
-		Short: "Delete a credential, and its login wherever it was delivered",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.onCredential(cmd.Context(), args[0], &scope, func(c *client.Client, guid string) error {
-				if err := c.DeleteCredential(cmd.Context(), guid); err != nil {
-					return err
-				}
-				fmt.Fprintf(p.Stdout, "credential %s deleted\n", guid)
-				return nil
-			})
-		},
-	}
-	scope.add(cmd)
-	return cmd
-}
-
-func (p *Program) credentialRefresh() *cobra.Command {
-	var scope scopeFlags
-	var out outputFlag
-	cmd := &cobra.Command{
-		Use: "refresh GUID|LOCATION", Short: "Mint a new login now", Args: wantArgs(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.onCredential(cmd.Context(), args[0], &scope, func(c *client.Client, guid string) error {
-				cred, err := c.RefreshCredential(cmd.Context(), guid)
-				if err != nil {
-					return err
-				}
-				return out.write(p.Stdout, cred, func(w io.Writer) { describeCredential(w, "refreshed", cred) })
-			})
+			return out.write(p.Stdout, cred, func(w io.Writer) { showCredential(w, cred) })
 		},
 	}
 	scope.add(cmd)
@@ -319,29 +136,14 @@ func (p *Program) credentialRefresh() *cobra.Command {
 	return cmd
 }
 
-// onCredential runs do with the guid of the credential that is meant: by its guid,
-// or by its location and scope.
-func (p *Program) onCredential(ctx context.Context, name string, flags *scopeFlags, do func(*client.Client, string) error) error {
-	scope, err := flags.scope()
-	if err != nil {
-		return err
+func showCredential(w io.Writer, c client.Credential) {
+	rows := [][]string{
+		{"location:", orElse(c.Canonical, "not yet known")}, {"scope:", scopeText(c)}, {"username:", c.Username},
+		{"provider:", c.Provider}, {"login:", loginText(c.Login)}, {"origin:", c.Origin},
+		{"created:", c.CreatedAt.Format(timeFormat)}, {"updated:", c.UpdatedAt.Format(timeFormat)}, {"guid:", c.GUID},
 	}
-	c, err := p.connect()
-	if err != nil {
-		return err
+	for _, key := range slices.Sorted(maps.Keys(c.Settings)) {
+		rows = append(rows, []string{"setting:", key + "=" + c.Settings[key]})
 	}
-	if _, err := uuid.Parse(name); err == nil {
-		return do(c, name)
-	}
-	filter := scopeFilter(scope)
-	filter.Set("locations", name)
-	filter.Set("scopes", scope.Level().String())
-	list, err := c.Credentials(ctx, filter)
-	if err != nil {
-		return err
-	}
-	if len(list) == 0 {
-		return regcred.Errorf(regcred.NotFound, "there is no credential for %s at scope %s: see 'regcred credential list'", name, scope)
-	}
-	return do(c, list[0].GUID)
+	columns(w, rows)
 }

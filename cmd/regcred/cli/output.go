@@ -46,12 +46,27 @@ func (o *outputFlag) write(w io.Writer, v any, people func(io.Writer)) error {
 
 // table prints rows under a header, in columns.
 func table(w io.Writer, header string, rows [][]string) {
+	columns(w, append([][]string{strings.Fields(header)}, rows...))
+}
+
+// columns prints rows in columns.
+func columns(w io.Writer, rows [][]string) {
 	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(tw, strings.ReplaceAll(header, " ", "\t"))
 	for _, row := range rows {
 		fmt.Fprintln(tw, strings.Join(row, "\t"))
 	}
 	_ = tw.Flush()
+}
+
+// timeFormat is how points in time are shown.
+const timeFormat = time.RFC3339
+
+// count says how many there are: "1 credential", "2 credentials".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // until says how far away a time is: "in 11h59m", "30s ago", "never".

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -44,7 +45,8 @@ zstd, a directory, or - for standard input.
 
 Without a NAME each image keeps the name that the archive gives it, less its
 registry host. Several images in one archive can only be published under their own
-names. The tag appears last: nobody ever pulls half an image.`,
+names; where one fails, those before it stay published. The tag appears last: nobody
+ever pulls half an image.`,
 		Example: `  docker save acme/app:1.0 | regcred publish -
   regcred publish app.tar acme/app:1.0`,
 		Args: wantArgs(cobra.RangeArgs(1, 2)),
@@ -56,7 +58,7 @@ names. The tag appears last: nobody ever pulls half an image.`,
 			return p.publish(cmd.Context(), args[0], name, f)
 		},
 	}
-	cmd.Flags().StringVar(&f.to, "to", "", "registry to publish to, http[s]://HOST[:PORT] of a regcred server (default: the server that other commands talk to)")
+	cmd.Flags().StringVar(&f.to, "to", "", "regcred server to publish to, http[s]://HOST[:PORT], with the API token REGCRED_TOKEN (default: the server that other commands talk to)")
 	cmd.Flags().StringVar(&f.compression, "compression", "fast", "of layers that the archive holds uncompressed: fast, better, best or none")
 	cmd.Flags().StringVar(&f.spoolDir, "spool-dir", "", "where compressed archives are unpacked to (default: the directory for temporary files)")
 	f.out.add(cmd)
@@ -68,11 +70,15 @@ func (p *Program) publish(ctx context.Context, path, name string, f publishFlags
 	if err != nil {
 		return &usageError{err}
 	}
-	dst, host, err := p.destination(ctx, f.to)
+	dst, err := p.destination(ctx, f.to)
 	if err != nil {
 		return err
 	}
-	a, err := archive.Open(ctx, path, archive.Options{SpoolDir: f.spoolDir, Stdin: p.Stdin})
+	stdin := p.Stdin
+	if path == archive.Stdin {
+		stdin = interruptible(ctx, stdin)
+	}
+	a, err := archive.Open(ctx, path, archive.Options{SpoolDir: f.spoolDir, Stdin: stdin})
 	if err != nil {
 		return err
 	}
@@ -81,60 +87,39 @@ func (p *Program) publish(ctx context.Context, path, name string, f publishFlags
 	if err != nil {
 		return err
 	}
+	results, err := p.publishAll(ctx, dst, targets, compression)
+	// Those that were published stay so, also where a later one fails.
+	return errors.Join(f.out.write(p.Stdout, results, func(w io.Writer) { describePublished(w, results) }), err)
+}
+
+// publishAll publishes images one after the other, until one fails. It returns
+// those that are published in any case.
+func (p *Program) publishAll(ctx context.Context, dst destination, targets []publishTarget, c publish.Compression) ([]published, error) {
 	results := []published{}
 	for _, t := range targets {
-		r, err := publish.Publish(ctx, dst, t.image, t.repository, t.tag, publish.Options{
-			Compression: compression, Progress: p.progress(t), Log: slog.New(slog.NewTextHandler(p.Stderr, nil)),
+		name := t.repository + ":" + t.tag
+		r, err := publish.Publish(ctx, dst.registry, t.image, t.repository, t.tag, publish.Options{
+			Compression: c, Progress: p.progress(t), Log: slog.New(&retryLog{w: p.Stderr, image: name}),
 		})
 		if err != nil {
-			return fmt.Errorf("publish %s:%s: %w", t.repository, t.tag, err)
+			return results, fmt.Errorf("publish %s: %w", name, err)
 		}
 		results = append(results, published{
-			Image: host + "/" + t.repository + ":" + t.tag, Digest: r.Root.Digest, Platforms: t.image.Platforms(), Absent: t.image.Absent,
+			Image: dst.host + "/" + name, Digest: r.Root.Digest, Platforms: t.image.Platforms(), Absent: t.image.Absent,
 			Sent: r.Sent, Present: r.Present, SentBytes: r.SentBytes,
 		})
 	}
-	return f.out.write(p.Stdout, results, func(w io.Writer) {
-		for _, r := range results {
-			fmt.Fprintf(w, "published %s@%s\n%d contents sent (%.1f MB), %d were there already\n",
-				r.Image, r.Digest, r.Sent, float64(r.SentBytes)/1e6, r.Present)
-			if len(r.Absent) > 0 {
-				fmt.Fprintf(w, "the archive lists %s too, but does not hold it\n", strings.Join(r.Absent, ", "))
-			}
-		}
-	})
+	return results, nil
 }
 
-// destination returns the registry to publish to, and its host in image names.
-func (p *Program) destination(ctx context.Context, to string) (publish.Destination, string, error) {
-	if scheme, _, ok := strings.Cut(to, "://"); ok && scheme != "http" && scheme != "https" {
-		return nil, "", usagef("--to %s: only regcred servers can be published to, http[s]://HOST[:PORT]", to)
-	}
-	token, err := p.token()
-	if err != nil {
-		return nil, "", err
-	}
-	if to == "" {
-		if to, err = p.registryURL(ctx); err != nil {
-			return nil, "", err
+func describePublished(w io.Writer, results []published) {
+	for _, r := range results {
+		fmt.Fprintf(w, "published %s@%s\n%s sent (%.1f MB), %d already there\n",
+			r.Image, r.Digest, count(r.Sent, "content"), float64(r.SentBytes)/1e6, r.Present)
+		if len(r.Absent) > 0 {
+			fmt.Fprintf(w, "the archive lists %s too, but does not hold it\n", strings.Join(r.Absent, ", "))
 		}
 	}
-	dst, err := publish.Remote(to, token, nil)
-	_, host, _ := strings.Cut(to, "://")
-	return dst, strings.TrimSuffix(host, "/"), err
-}
-
-// registryURL is where the server of other commands has its registry.
-func (p *Program) registryURL(ctx context.Context) (string, error) {
-	if url := p.Getenv("REGCRED_SERVER"); url != "" {
-		return url, nil
-	}
-	c, err := p.connect()
-	if err != nil {
-		return "", err
-	}
-	st, err := c.Status(ctx)
-	return st.URL, err
 }
 
 // publishTarget is one image and where it goes.

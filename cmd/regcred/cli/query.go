@@ -1,11 +1,15 @@
 package cli
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"regcred.dev"
 	"regcred.dev/client"
 	"regcred.dev/keyring"
 )
@@ -22,7 +26,7 @@ func (p *Program) resolveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := p.connect()
+			c, err := p.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -66,7 +70,8 @@ func (p *Program) dockerConfigCommand() *cobra.Command {
 		Short: "Print a scope's keyring as a docker config file",
 		Long: `Print a scope's keyring as a docker config file, in the dialect of who reads it:
 docker (also go-containerregistry and most others), containers (podman, skopeo,
-buildah) or kubelet (pull secrets). It holds logins in clear.`,
+buildah) or kubelet (pull secrets). It holds logins in clear. What cannot be said
+in a dialect, or has no login, is left out, and standard error says so.`,
 		Args: wantArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := scope.scope()
@@ -76,7 +81,7 @@ buildah) or kubelet (pull secrets). It holds logins in clear.`,
 			if _, err := keyring.ParseDialect(dialect); err != nil {
 				return &usageError{err}
 			}
-			c, err := p.connect()
+			c, err := p.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -84,8 +89,7 @@ buildah) or kubelet (pull secrets). It holds logins in clear.`,
 			if err != nil {
 				return err
 			}
-			_, err = io.WriteString(p.Stdout, file.Reveal())
-			return err
+			return p.printDockerConfig(file)
 		},
 	}
 	scope.add(cmd)
@@ -94,12 +98,30 @@ buildah) or kubelet (pull secrets). It holds logins in clear.`,
 	return cmd
 }
 
+// printDockerConfig prints the file, and what it lacks on standard error.
+func (p *Program) printDockerConfig(file client.DockerConfig) error {
+	var config bytes.Buffer
+	if err := json.Indent(&config, file.Config, "", "\t"); err != nil {
+		return regcred.Errorf(regcred.Unavailable, "the server's answer has no docker config file in it")
+	}
+	fmt.Fprintln(p.Stdout, strings.TrimSpace(config.String()))
+	for _, o := range file.Omitted {
+		fmt.Fprintf(p.Stderr, "left out: %s\n", omission(o))
+	}
+	return nil
+}
+
+// omission says which credential is left out, and why.
+func omission(o client.Omission) string {
+	return fmt.Sprintf("%s at scope %s: %s", orElse(o.Location, o.GUID), o.Scope, o.Reason)
+}
+
 func (p *Program) statusCommand() *cobra.Command {
 	var out outputFlag
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show the server's state: logins, problems, targets", Args: wantArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := p.connect()
+			c, err := p.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -116,8 +138,8 @@ func (p *Program) statusCommand() *cobra.Command {
 
 func describeStatus(w io.Writer, st client.Status) {
 	fmt.Fprintf(w, "regcred %s at %s, store %s, revision %d\n", st.Version, st.URL, st.StoreID, st.Revision)
-	fmt.Fprintf(w, "%d credentials, next renewal %s\n", st.Credentials, until(st.NextRenewal))
-	if len(st.Problems) == 0 {
+	fmt.Fprintf(w, "%s, next renewal %s\n", count(st.Credentials, "credential"), until(st.NextRenewal))
+	if len(st.Problems) == 0 && st.Credentials > 0 {
 		fmt.Fprintln(w, "every credential has a good login")
 	}
 	for _, pr := range st.Problems {
@@ -137,7 +159,7 @@ func describeTarget(w io.Writer, t client.Target) {
 		fmt.Fprintf(w, "  the first delivered login expires %s\n", until(t.EarliestExpiry))
 	}
 	for _, o := range t.Omitted {
-		fmt.Fprintf(w, "  left out: %s at scope %s: %s\n", o.Location, o.Scope, o.Reason)
+		fmt.Fprintf(w, "  left out: %s\n", omission(o))
 	}
 	for _, s := range t.Warnings {
 		fmt.Fprintf(w, "  warning: %s\n", s)
@@ -151,19 +173,22 @@ func describeTarget(w io.Writer, t client.Target) {
 }
 
 func (p *Program) targetCommand() *cobra.Command {
+	var out outputFlag
 	confirm := &cobra.Command{
 		Use: "confirm NAME", Short: "Let a target carry out the removals that it holds back", Args: wantArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := p.connect()
+			c, err := p.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
 			if err := c.ConfirmTarget(cmd.Context(), args[0]); err != nil {
 				return err
 			}
-			fmt.Fprintf(p.Stdout, "target %s: removals confirmed\n", args[0])
-			return nil
+			return out.write(p.Stdout, map[string]any{"name": args[0], "confirmed": true}, func(w io.Writer) {
+				fmt.Fprintf(w, "target %s: removals confirmed\n", args[0])
+			})
 		},
 	}
+	out.add(confirm)
 	return group("target", "Act on the targets that keyrings are delivered to", confirm)
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -80,8 +81,15 @@ through three renewals. It touches nothing outside a temporary directory.`,
 }
 
 func (p *Program) versionCommand() *cobra.Command {
-	return &cobra.Command{
+	var out outputFlag
+	cmd := &cobra.Command{
 		Use: "version", Short: "Print the program's version", Args: wantArgs(cobra.NoArgs),
-		Run: func(*cobra.Command, []string) { fmt.Fprintf(p.Stdout, "regcred %s\n", Version()) },
+		RunE: func(*cobra.Command, []string) error {
+			return out.write(p.Stdout, map[string]string{"version": Version()}, func(w io.Writer) {
+				fmt.Fprintf(w, "regcred %s\n", Version())
+			})
+		},
 	}
+	out.add(cmd)
+	return cmd
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"regcred.dev"
 	"regcred.dev/client"
 )
 
@@ -34,7 +35,7 @@ also have its logins in clear; puller may pull from this registry.`,
 			if err != nil {
 				return err
 			}
-			c, err := p.connect()
+			c, err := p.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -59,7 +60,7 @@ func (p *Program) tokenList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List API tokens", Args: wantArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := p.connect()
+			c, err := p.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -70,9 +71,9 @@ func (p *Program) tokenList() *cobra.Command {
 			return out.write(p.Stdout, list, func(w io.Writer) {
 				var rows [][]string
 				for _, t := range list {
-					rows = append(rows, []string{t.ID, t.Name, t.Role, t.Scope, until(t.ExpiresAt)})
+					rows = append(rows, []string{t.ID, t.Name, t.Role, t.Scope, t.CreatedAt.Format(timeFormat), until(t.ExpiresAt)})
 				}
-				table(w, "ID NAME ROLE SCOPE EXPIRES", rows)
+				table(w, "ID NAME ROLE SCOPE CREATED EXPIRES", rows)
 			})
 		},
 	}
@@ -81,18 +82,26 @@ func (p *Program) tokenList() *cobra.Command {
 }
 
 func (p *Program) tokenDelete() *cobra.Command {
-	return &cobra.Command{
+	var out outputFlag
+	cmd := &cobra.Command{
 		Use: "delete ID", Aliases: []string{"rm"}, Short: "Revoke an API token", Args: wantArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := p.connect()
+			c, err := p.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
-			if err := c.DeleteToken(cmd.Context(), args[0]); err != nil {
+			err = c.DeleteToken(cmd.Context(), args[0])
+			if regcred.CodeOf(err) == regcred.NotFound {
+				return regcred.Errorf(regcred.NotFound, "no API token has the id %q: use an id that 'regcred token list' shows", args[0])
+			}
+			if err != nil {
 				return err
 			}
-			fmt.Fprintf(p.Stdout, "token %s deleted\n", args[0])
-			return nil
+			return out.write(p.Stdout, map[string]any{"id": args[0], "deleted": true}, func(w io.Writer) {
+				fmt.Fprintf(w, "token %s deleted\n", args[0])
+			})
 		},
 	}
+	out.add(cmd)
+	return cmd
 }
