@@ -15,13 +15,15 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"regcred.dev/client"
+	"regcred.dev/cmd/docker-credential-regcred/helper"
 	"regcred.dev/cmd/regcred/cli"
 	"regcred.dev/cmd/regcred/demo"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"regcred": func() { os.Exit(cli.System().Main(os.Args[1:])) },
+		"regcred":                   func() { os.Exit(cli.System().Main(os.Args[1:])) },
+		"docker-credential-regcred": func() { os.Exit(helper.System().Main(os.Args[1:])) },
 	})
 }
 
