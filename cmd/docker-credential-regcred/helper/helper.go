@@ -110,7 +110,7 @@ func (p *Program) get(ctx context.Context) error {
 		}
 		return regcred.Errorf(regcred.NotFound, notFound)
 	}
-	return json.NewEncoder(p.Stdout).Encode(login{ServerURL: server, Username: username, Secret: password})
+	return json.NewEncoder(p.Stdout).Encode(login{ServerURL: server, Username: username, Secret: password}) //nolint:gosec // this is what it is for
 }
 
 func (p *Program) list(ctx context.Context) error {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,7 +41,7 @@ func TestStartRefused(t *testing.T) {
 	if err := os.Mkdir(shared, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(shared, 0o777); err != nil { //nolint:gosec // what must be refused
+	if err := os.Chmod(shared, 0o777); err != nil {
 		t.Fatal(err)
 	}
 	r, _ := start(t, config.Default())
@@ -89,7 +90,7 @@ func TestAdminTokenIsReplaced(t *testing.T) {
 		old = r.adminToken()
 		stop()
 	}
-	if err := os.Chmod(path, 0o644); err != nil { //nolint:gosec // what must be mended
+	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	r, _ = start(t, cfg)
@@ -135,7 +136,7 @@ func TestDeclared(t *testing.T) {
 		t.Errorf("without a list: %s", got)
 	}
 	// One mistake, and nothing is written.
-	cfg.Credentials = append(list, config.Credential{Where: "regcred.yaml:9", Spelling: "c.example.com", Provider: "nope"})
+	cfg.Credentials = append(slices.Clone(list), config.Credential{Where: "regcred.yaml:9", Spelling: "c.example.com", Provider: "nope"})
 	cfg.Listen = "127.0.0.1:0"
 	ctx := t.Context()
 	s, err := server.Open(ctx, cfg, "test", slog.New(slog.DiscardHandler))
