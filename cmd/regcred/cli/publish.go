@@ -96,10 +96,11 @@ func (p *Program) publish(ctx context.Context, path, name string, f publishFlags
 // those that are published in any case.
 func (p *Program) publishAll(ctx context.Context, dst destination, targets []publishTarget, c publish.Compression) ([]published, error) {
 	results := []published{}
+	stderr := &lockedWriter{w: p.Stderr} // several contents are sent at once
 	for _, t := range targets {
 		name := t.repository + ":" + t.tag
 		r, err := publish.Publish(ctx, dst.registry, t.image, t.repository, t.tag, publish.Options{
-			Compression: c, Progress: p.progress(t), Log: slog.New(&retryLog{w: p.Stderr, image: name}),
+			Compression: c, Progress: progress(stderr, t), Log: slog.New(&retryLog{w: stderr, image: name}),
 		})
 		if err != nil {
 			return results, fmt.Errorf("publish %s: %w", name, err)
@@ -177,8 +178,8 @@ func splitName(name string) (repository, tag string, err error) {
 	return repository, tag, nil
 }
 
-// progress reports to standard error, at most once a second and a line each time.
-func (p *Program) progress(t publishTarget) func(publish.Progress) {
+// progress reports to w, at most once a second and a line each time.
+func progress(w io.Writer, t publishTarget) func(publish.Progress) {
 	start := time.Now()
 	last := start
 	return func(now publish.Progress) {
@@ -187,7 +188,7 @@ func (p *Program) progress(t publishTarget) func(publish.Progress) {
 		}
 		last = time.Now()
 		rate := float64(now.BytesDone) / 1e6 / time.Since(start).Seconds()
-		fmt.Fprintf(p.Stderr, "%s:%s: %d of %d contents, %.1f of %.1f MB, %.0f MB/s\n",
+		fmt.Fprintf(w, "%s:%s: %d of %d contents, %.1f of %.1f MB, %.0f MB/s\n",
 			t.repository, t.tag, now.Done, now.Contents, float64(now.BytesDone)/1e6, float64(now.Bytes)/1e6, rate)
 	}
 }

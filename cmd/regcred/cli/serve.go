@@ -14,7 +14,7 @@ import (
 )
 
 func (p *Program) serveCommand() *cobra.Command {
-	var file, dataDir, listen, level, format string
+	var file, dataDir, listen, publicURL, level, format string
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server: API, renewal, delivery and registry",
@@ -35,6 +35,11 @@ registry's storage, admin.token and regcred.sock.`,
 			}
 			cfg.DataDir = cmp.Or(dataDir, cfg.DataDir, p.dataDir())
 			cfg.Listen = cmp.Or(listen, cfg.Listen)
+			if cmd.Flags().Changed("public-url") {
+				if cfg.PublicURL, err = config.ParsePublicURL(publicURL); err != nil {
+					return usagef("--public-url: %w", err)
+				}
+			}
 			s, err := server.Open(cmd.Context(), cfg, Version(), log)
 			if err != nil {
 				return err
@@ -45,6 +50,7 @@ registry's storage, admin.token and regcred.sock.`,
 	cmd.Flags().StringVar(&file, "config", "", "configuration file (regcred.yaml)")
 	cmd.Flags().StringVar(&dataDir, "data-dir", "", "where everything is kept (default REGCRED_DATA_DIR, else "+defaultDataDir+")")
 	cmd.Flags().StringVar(&listen, "listen", "", "address of the API and the registry (default "+config.DefaultListen+")")
+	cmd.Flags().StringVar(&publicURL, "public-url", "", "how clients reach the server, http[s]://HOST[:PORT] (default http:// and the address)")
 	cmd.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	cmd.Flags().StringVar(&format, "log-format", "text", "text or json")
 	return cmd

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"archive/tar"
 
@@ -133,41 +134,82 @@ func (d *demo) pullAnonymously(ctx context.Context) error {
 	return err
 }
 
+// puller is a client that may be installed.
+type puller struct {
+	program string
+	ready   []string // a command that fails where the client cannot work here
+	pull    []string
+	// unreachable is what it says where it runs on another machine, such as the one
+	// of Docker Desktop, to which 127.0.0.1 is not this one; "" where it cannot.
+	unreachable string
+	remove      []string // takes away what it keeps outside the demo's directory
+}
+
+func (d *demo) pullers() []puller {
+	image := d.host + "/" + repository + ":" + tag
+	authFile := filepath.Join(d.dir, configFile)
+	return []puller{
+		{
+			program: "skopeo",
+			pull:    []string{"copy", "--insecure-policy", "--src-tls-verify=false", "--src-authfile", authFile, "docker://" + image, "dir:" + filepath.Join(d.dir, "skopeo")},
+		},
+		{
+			program: "podman", ready: []string{"info"},
+			pull: []string{"--root", filepath.Join(d.dir, "podman"), "pull", "--tls-verify=false", "--authfile", authFile, image},
+		},
+		{
+			program: "docker", ready: []string{"info"},
+			pull:        []string{"--config", filepath.Dir(authFile), "pull", image},
+			unreachable: "connection refused",
+			remove:      []string{"rmi", image},
+		},
+	}
+}
+
 // pullAll pulls by every client that is installed.
 func (d *demo) pullAll(ctx context.Context) error {
 	if err := d.pullOnce(ctx); err != nil {
 		return err
 	}
 	d.clients = append(d.clients, "go-containerregistry")
-	image := d.host + "/" + repository + ":" + tag
-	authFile := filepath.Join(d.dir, configFile)
-	for _, c := range []struct {
-		program string
-		ready   []string // a command that fails where the client cannot work here
-		pull    []string
-	}{
-		{"skopeo", nil, []string{"copy", "--insecure-policy", "--src-tls-verify=false", "--src-authfile", authFile, "docker://" + image, "dir:" + filepath.Join(d.dir, "skopeo")}},
-		{"podman", []string{"info"}, []string{"--root", filepath.Join(d.dir, "podman"), "pull", "--tls-verify=false", "--authfile", authFile, image}},
-		{"docker", []string{"info"}, []string{"--config", filepath.Dir(authFile), "pull", image}},
-	} {
-		path, err := exec.LookPath(c.program)
-		if err != nil {
-			d.note("%s is not installed here", c.program)
-			continue
-		}
-		if c.ready != nil {
-			if _, err := run(ctx, nil, path, c.ready...); err != nil {
-				d.note("%s is installed, but cannot run here", c.program)
-				continue
-			}
-		}
-		if _, err := run(ctx, nil, path, c.pull...); err != nil {
+	for _, c := range d.pullers() {
+		if err := d.pullBy(ctx, c); err != nil {
 			return err
 		}
-		d.pulls++
-		d.clients = append(d.clients, c.program)
 	}
 	return nil
+}
+
+// pullBy pulls by one client, or notes why that cannot be done here.
+func (d *demo) pullBy(ctx context.Context, c puller) error {
+	path, _ := exec.LookPath(c.program)
+	switch {
+	case path == "":
+		d.note("%s is not installed here", c.program)
+		return nil
+	case c.ready != nil && !succeeds(ctx, path, c.ready):
+		d.note("%s is installed, but cannot run here", c.program)
+		return nil
+	}
+	_, err := run(ctx, nil, path, c.pull...)
+	if err != nil && c.unreachable != "" && strings.Contains(err.Error(), c.unreachable) {
+		d.note("%s is installed, but cannot run here: it does not reach this machine's 127.0.0.1", c.program)
+		return nil
+	}
+	if err == nil && c.remove != nil {
+		_, err = run(ctx, nil, path, c.remove...)
+	}
+	if err != nil {
+		return err
+	}
+	d.pulls++
+	d.clients = append(d.clients, c.program)
+	return nil
+}
+
+func succeeds(ctx context.Context, program string, args []string) bool {
+	_, err := run(ctx, nil, program, args...)
+	return err == nil
 }
 
 // extract pulls the image and writes the program that it holds to path.
