@@ -86,9 +86,9 @@ func (p *Program) Run(ctx context.Context, args []string) int {
 
 // login is the protocol's answer to get.
 type login struct {
-	ServerURL string
-	Username  string
-	Secret    string
+	ServerURL string `json:"ServerURL"`
+	Username  string `json:"Username"`
+	Secret    string `json:"Secret"`
 }
 
 func (p *Program) get(ctx context.Context) error {
