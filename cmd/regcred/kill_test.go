@@ -60,11 +60,15 @@ func TestKill(t *testing.T) {
 	for point := range points {
 		srv := k.start()
 		k.check(srv)
+		published := len(k.tags)
 		ctx, stop := context.WithCancel(t.Context())
 		var work sync.WaitGroup
 		work.Go(func() { k.write(ctx, srv, point) })
 		work.Go(func() { k.publish(ctx, point) })
-		pause(ctx, time.Duration(random.IntN(150))*time.Millisecond)
+		// After up to two publications, and some time into what comes then: however
+		// fast the machine is, the points are spread over all of the work.
+		k.await(published + random.IntN(3))
+		pause(ctx, time.Duration(random.IntN(100))*time.Millisecond)
 		srv.kill()
 		stop()
 		work.Wait()
@@ -171,6 +175,19 @@ func (k *killed) write(ctx context.Context, p *process, point int) {
 		k.credentials[location] = true
 		k.mu.Unlock()
 	}
+}
+
+// await waits until so many publications are acknowledged.
+func (k *killed) await(publications int) {
+	k.t.Helper()
+	k.within(patience, func() error {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if len(k.tags) < publications {
+			return fmt.Errorf("%d of %d publications", len(k.tags), publications)
+		}
+		return nil
+	})
 }
 
 // publish publishes under new tags until it fails.
