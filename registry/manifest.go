@@ -22,6 +22,13 @@ const (
 	mediaTypeDockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
 )
 
+// A document of 4 MiB can hold a million empty objects, which would take far more
+// memory than the document itself.
+const (
+	maxFields      = 100    // of a manifest itself
+	maxDescriptors = 10_000 // of a list in it
+)
+
 // manifest is what the registry needs to know of a manifest: an image with
 // Config and Layers, or an index with Manifests.
 type manifest struct {
@@ -56,11 +63,16 @@ func parseManifest(data []byte, mediaType string) (manifest, error) {
 	if err != nil {
 		return m, invalidManifest("%v", err)
 	}
-	if err := json.Unmarshal(data, &m); err != nil {
-		return m, invalidManifest("%v", err)
-	}
 	if err := checkShape(fields, mediaType); err != nil {
 		return m, err
+	}
+	for _, name := range []string{"layers", "manifests"} {
+		if longerThan(fields[name], maxDescriptors) {
+			return m, invalidManifest("the list %q has more than %d elements", name, maxDescriptors)
+		}
+	}
+	if err := json.Unmarshal(data, &m); err != nil {
+		return m, invalidManifest("%v", err)
 	}
 	for _, d := range append(m.references(), m.optional()...) {
 		if err := checkDigest(d.Digest); err != nil || d.Size < 0 || d.MediaType == "" {
@@ -68,6 +80,22 @@ func parseManifest(data []byte, mediaType string) (manifest, error) {
 		}
 	}
 	return m, nil
+}
+
+// longerThan reports whether a JSON list has more than n elements. It reads no
+// further than that.
+func longerThan(list json.RawMessage, n int) bool {
+	dec := json.NewDecoder(bytes.NewReader(list))
+	if t, err := dec.Token(); err != nil || t != json.Delim('[') {
+		return false // what it is instead, decoding tells
+	}
+	for ; dec.More(); n-- {
+		var element json.RawMessage
+		if n == 0 || dec.Decode(&element) != nil {
+			return n == 0
+		}
+	}
+	return false
 }
 
 // checkShape looks at which fields a manifest has.
@@ -118,6 +146,9 @@ func topLevel(data []byte) (map[string]json.RawMessage, error) {
 			return nil, err
 		}
 		name := t.(string) // of an object, Token returns strings for keys
+		if len(fields) == maxFields {
+			return nil, fmt.Errorf("it has more than %d fields", maxFields)
+		}
 		if _, twice := fields[name]; twice {
 			return nil, fmt.Errorf("it has the field %.80q twice", name)
 		}
