@@ -450,3 +450,22 @@ func basic(password string) string {
 	value, _ := json.Marshal([]byte("robot:" + password)) // base64
 	return string(bytes.Trim(value, `"`))
 }
+
+// TestLockIsNoLink puts a symbolic link where the lock belongs: nothing is made where
+// it leads, and nothing is delivered.
+func TestLockIsNoLink(t *testing.T) {
+	dir := t.TempDir()
+	elsewhere := filepath.Join(t.TempDir(), "made")
+	if err := os.Symlink(elsewhere, filepath.Join(dir, ".config.json.regcred.lock")); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "config.json")
+	if _, err := target(nil, path).Sync(t.Context(), book(1, "a.example.com"), deliver.SyncOptions{}); err == nil {
+		t.Error("it was delivered")
+	}
+	for _, name := range []string{elsewhere, path} {
+		if _, err := os.Lstat(name); err == nil {
+			t.Errorf("%s was made", name)
+		}
+	}
+}

@@ -105,12 +105,14 @@ func (l lock) release() { _ = l.f.Close() } // nothing was written
 // remove deletes the lock's file. Who waits for it makes a new one.
 func (l lock) remove() error { return os.Remove(l.f.Name()) }
 
-// hold takes the lock that all regcreds take before they change the file.
+// hold takes the lock that all regcreds take before they change the file. A symbolic
+// link in its place is not followed: whose directory it is could have root make files
+// elsewhere.
 // Errors: Unavailable where another process does not let go of it; ctx's.
 func (p place) hold(ctx context.Context) (lock, error) {
 	deadline := time.Now().Add(lockWait)
 	for ctx.Err() == nil {
-		f, err := os.OpenFile(p.lock(), os.O_CREATE|os.O_RDWR, 0o600)
+		f, err := os.OpenFile(p.lock(), os.O_CREATE|os.O_RDWR|noFollow, 0o600)
 		if err != nil {
 			return lock{}, err
 		}

@@ -7,6 +7,9 @@ import (
 	"os"
 )
 
+// noFollow does nothing: there is no such flag here.
+const noFollow = 0
+
 // tryLock takes no lock: there is none that all regcreds could take here, and one
 // of them to a file is safe.
 func tryLock(*os.File) (bool, error) { return true, nil }

@@ -11,6 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// noFollow has a file opened only where it is no symbolic link.
+const noFollow = unix.O_NOFOLLOW
+
 // tryLock takes the advisory lock of a file, and reports false where another
 // process has it. Closing the file, or the process's end, releases it.
 func tryLock(f *os.File) (bool, error) {
