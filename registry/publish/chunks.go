@@ -145,7 +145,7 @@ func (c *chunks) commit() (desc ocispec.Descriptor, present bool, err error) {
 func (c *chunks) abandon() {
 	_ = c.wait() // the failure is known already
 	if c.upload != nil {
-		_ = c.upload.Cancel() // the registry forgets abandoned uploads anyway
+		_ = c.upload.Cancel() // else the registry forgets it after a while
 	}
 	c.buf, c.other = nil, nil
 }

@@ -1,10 +1,13 @@
 package publish
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
+	"cuelabs.dev/go/oci/ociregistry"
 	"cuelabs.dev/go/oci/ociregistry/ociclient"
 
 	"regcred.dev"
@@ -38,7 +41,51 @@ func Remote(serverURL string, token regcred.Secret, transport http.RoundTripper)
 	if err != nil {
 		return nil, regcred.Errorf(regcred.Invalid, "%.200q is no server's URL: %w", serverURL, err)
 	}
-	return dst, nil
+	return &remote{Interface: dst, transport: t}, nil
+}
+
+// remote is a client that also takes back uploads, which ociclient's does not.
+type remote struct {
+	ociregistry.Interface
+	transport *originTransport
+}
+
+// PushBlobChunked implements Destination.
+func (r *remote) PushBlobChunked(ctx context.Context, repo string, chunkSize int) (ociregistry.BlobWriter, error) {
+	w, err := r.Interface.PushBlobChunked(ctx, repo, chunkSize)
+	if err != nil {
+		return nil, err
+	}
+	return &remoteUpload{BlobWriter: w, ctx: ctx, transport: r.transport}, nil
+}
+
+type remoteUpload struct {
+	ociregistry.BlobWriter
+	ctx       context.Context
+	transport *originTransport
+}
+
+// cancelTimeout bounds how long the end of a failed upload may take.
+const cancelTimeout = 5 * time.Second
+
+// Cancel has the registry discard what has arrived (OCI distribution specification,
+// "Cancel a blob upload"), also where the upload failed because its context ended.
+func (w *remoteUpload) Cancel() error {
+	u, err := url.Parse(w.ID())
+	if err != nil || originOf(u) != w.transport.origin {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), cancelTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, u.String(), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := w.transport.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
 }
 
 // origin is who a request goes to: credentials of one are never for another.

@@ -1,10 +1,12 @@
 package server_test
 
 import (
+	"archive/tar"
 	"bytes"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,6 +84,65 @@ func publishFile(t *testing.T, dst publish.Destination, content []byte, tag stri
 	}
 	defer a.Close()
 	if _, err := publish.Publish(t.Context(), dst, a.Images()[0], "acme/app", tag, publish.Options{Compression: c}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRefusedPublishLeavesNothing publishes an archive whose layer is not what its
+// config says, which comes out once most of it has been sent.
+func TestRefusedPublishLeavesNothing(t *testing.T) {
+	r, _ := start(t, config.Default())
+	dst, err := publish.Remote(r.url, regcred.NewSecret(r.adminToken()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := make([]byte, 30<<20)
+	_, _ = rand.NewChaCha8([32]byte{2}).Read(content)
+	var layer bytes.Buffer
+	tw := tar.NewWriter(&layer)
+	write(t, tw, "file", content)
+	config := []byte(`{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:` + strings.Repeat("0", 64) + `"]}}`)
+	path := filepath.Join(t.TempDir(), "image.tar")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tw = tar.NewWriter(f)
+	write(t, tw, "config.json", config)
+	write(t, tw, "layer.tar", layer.Bytes())
+	write(t, tw, "manifest.json", []byte(`[{"Config":"config.json","RepoTags":["acme/app:1"],"Layers":["layer.tar"]}]`))
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a, err := archive.Open(t.Context(), path, archive.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if _, err := publish.Publish(t.Context(), dst, a.Images()[0], "acme/app", "1", publish.Options{}); regcred.CodeOf(err) != regcred.Corrupt {
+		t.Errorf("error %v", err)
+	}
+	r.eventually(func() error {
+		uploads, err := filepath.Glob(filepath.Join(r.dir, "registry", "uploads", "*"))
+		if err == nil && len(uploads) > 0 {
+			err = fmt.Errorf("left behind: %v", uploads)
+		}
+		return err
+	})
+	if status, body := r.doAdmin(http.MethodGet, "/v2/acme/app/manifests/1", ""); status == http.StatusOK {
+		t.Errorf("the tag is there: %s", body)
+	}
+}
+
+func write(t *testing.T, tw *tar.Writer, name string, content []byte) {
+	t.Helper()
+	if err := tw.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(content))}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tw.Write(content); err != nil {
+		t.Fatal(err)
+	}
+	if err := tw.Flush(); err != nil {
 		t.Fatal(err)
 	}
 }
