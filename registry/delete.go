@@ -21,47 +21,79 @@ func (s *Storage) DeleteBlob(ctx context.Context, repo string, d digest.Digest) 
 
 // DeleteManifest implements ociregistry.Interface. The tags that point at the
 // manifest go with it. Errors: ErrNameUnknown, ErrManifestUnknown.
+//
+// What points at the manifest goes first, so that nothing points at nothing where
+// this is interrupted. Then the link goes, and what pushes wrote meanwhile:
+// storeManifest does its part.
 func (s *Storage) DeleteManifest(ctx context.Context, repo string, d digest.Digest) error {
 	desc, err := s.ResolveManifest(ctx, repo, d)
 	if err != nil {
 		return err
 	}
+	if err := s.dropPointers(ctx, repo, desc, s.drop); err != nil {
+		return err
+	}
+	if err := s.blobs.Delete(ctx, manifestKey(repo, d), Condition{}); err != nil {
+		return err
+	}
+	return s.dropPointers(ctx, repo, desc, s.dropLost)
+}
+
+// dropPointers lets drop remove the tags that point at a manifest, and what makes
+// it a referrer of its subject.
+func (s *Storage) dropPointers(ctx context.Context, repo string, desc ociregistry.Descriptor, drop dropFunc) error {
 	for tag, err := range s.Tags(ctx, repo, "") {
 		if err != nil {
 			return err
 		}
-		if err := s.untag(ctx, repo, tag, d); err != nil {
+		if err := drop(ctx, repo, desc.Digest, tagsPrefix(repo)+tag); err != nil {
 			return fmt.Errorf("tag %s: %w", tag, err)
 		}
 	}
-	if err := s.dropReferrer(ctx, repo, desc); err != nil {
-		return err
-	}
-	return s.blobs.Delete(ctx, manifestKey(repo, d), Condition{})
-}
-
-// untag removes a tag if it points at d. One that is moved meanwhile stays.
-func (s *Storage) untag(ctx context.Context, repo, tag string, d digest.Digest) error {
-	desc, version, err := s.readTag(ctx, repo, tag)
-	if isUnknown(err) || err == nil && desc.Digest != d {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return ignore(regcred.Stale, s.blobs.Delete(ctx, tagsPrefix(repo)+tag, IfVersion(version)))
-}
-
-// dropReferrer removes a manifest from the referrers of its subject.
-func (s *Storage) dropReferrer(ctx context.Context, repo string, desc ociregistry.Descriptor) error {
 	data, _, err := s.blobs.Read(ctx, contentKey(desc.Digest))
 	if err != nil {
-		return ignore(regcred.NotFound, err)
+		return ignore(regcred.TooLarge, ignore(regcred.NotFound, err)) // lost or damaged
 	}
 	if m, err := parseManifest(data, desc.MediaType); err == nil && m.Subject != nil {
-		return s.blobs.Delete(ctx, referrersPrefix(repo, m.Subject.Digest)+digestPath(desc.Digest), Condition{})
+		return drop(ctx, repo, desc.Digest, referrersPrefix(repo, m.Subject.Digest)+digestPath(desc.Digest))
 	}
 	return nil // nobody's referrer, or too damaged to tell whose
+}
+
+// dropFunc removes a pointer if it points at d.
+type dropFunc func(ctx context.Context, repo string, d digest.Digest, key string) error
+
+// drop is a dropFunc. A pointer that is written anew meanwhile stays.
+func (s *Storage) drop(ctx context.Context, _ string, d digest.Digest, key string) error {
+	version, err := s.pointsAt(ctx, key, d)
+	if version == "" || err != nil {
+		return err
+	}
+	return ignore(regcred.Stale, s.blobs.Delete(ctx, key, IfVersion(version)))
+}
+
+// dropLost is drop where the repository does not have the manifest. It looks for
+// the manifest after the pointer: one that is written later is looked after by who
+// writes it.
+func (s *Storage) dropLost(ctx context.Context, repo string, d digest.Digest, key string) error {
+	version, err := s.pointsAt(ctx, key, d)
+	if version == "" || err != nil {
+		return err
+	}
+	if ok, err := s.hasManifest(ctx, repo, d); ok || err != nil {
+		return err
+	}
+	return ignore(regcred.Stale, s.blobs.Delete(ctx, key, IfVersion(version)))
+}
+
+// pointsAt returns the version of a pointer if it points at d, else "".
+func (s *Storage) pointsAt(ctx context.Context, key string, d digest.Digest) (version string, err error) {
+	var p pointer
+	version, err = s.readJSON(ctx, key, &p)
+	if err != nil || p.Digest != d {
+		return "", ignore(regcred.NotFound, err)
+	}
+	return version, nil
 }
 
 // DeleteTag implements ociregistry.Interface: the manifest stays. Errors:

@@ -15,13 +15,15 @@ import (
 //	names/REPO                                      empty: the repository exists
 //	repositories/REPO/blobs/ALG/HEX                 {"size":n}: the repository has the blob
 //	repositories/REPO/manifests/ALG/HEX             {"mediaType":"..","size":n}: it has the manifest
-//	repositories/REPO/referrers/ALG/HEX/ALG/HEX     descriptor of a manifest whose subject is the first digest
-//	repositories/REPO/tags/TAG                      {"mediaType":"..","digest":"..","size":n}
+//	repositories/REPO/referrers/ALG/HEX/ALG/HEX     descriptor of a manifest whose subject is the first digest, and "write"
+//	repositories/REPO/tags/TAG                      {"mediaType":"..","digest":"..","size":n,"write":".."}
 //
 // A repository serves only what it has links to: content that another repository
 // stored stays invisible until it is pushed or mounted. Writes go from the top
 // to the bottom of this list, so that a link never points at content that is not
-// there, nor a tag at a manifest that is incomplete; deletions go the other way.
+// there, nor a tag at a manifest that is incomplete; deletions go the other way,
+// and look once more for tags and referrers after the manifest's link is gone.
+// "write" is random, so that those written anew can be told from the ones before.
 // Content without links is left for garbage collection.
 //
 // "+" is not in the grammar of repository names, which makes REPO unique and one

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 
 	"cuelabs.dev/go/oci/ociregistry"
@@ -42,29 +43,91 @@ func (s *Storage) PushManifest(ctx context.Context, repo, tag string, data []byt
 
 var errManifestTooLarge = regcred.Errorf(regcred.TooLarge, "the manifest is larger than %d bytes, which is the most that is accepted", MaxSmall)
 
+// pushTries bounds how often a push that a deletion undoes begins again.
+const pushTries = 10
+
 // storeManifest writes what PushManifest has checked, in the order of the layout.
+//
+// A deletion of the same manifest may go on meanwhile, in another process too.
+// It removes the link and then what points at the manifest; here the link is
+// looked at once more after all is written. So one of the two sees the other, and
+// what was acknowledged never points at nothing.
 func (s *Storage) storeManifest(ctx context.Context, repo, tag string, data []byte, m manifest, desc ociregistry.Descriptor) error {
-	if err := s.putOnce(ctx, contentKey(desc.Digest), data); err != nil {
+	if m.Subject != nil { // checked before the first write
+		if _, err := encodePointer(m.describe(desc.MediaType, desc.Digest, desc.Size)); err != nil {
+			return err
+		}
+	}
+	if err := s.putSame(ctx, contentKey(desc.Digest), data); err != nil {
 		return err
 	}
-	if err := s.putOnce(ctx, nameKey(repo), nil); err != nil {
+	if err := s.putSame(ctx, nameKey(repo), nil); err != nil {
 		return err
 	}
+	for range pushTries {
+		if err := s.linkManifest(ctx, repo, tag, m, desc); err != nil {
+			return err
+		}
+		if ok, err := s.hasManifest(ctx, repo, desc.Digest); ok || err != nil {
+			return err
+		}
+	}
+	if err := s.dropPointers(ctx, repo, desc, s.dropLost); err != nil {
+		return err
+	}
+	return regcred.Errorf(regcred.Unavailable, "manifest %s of %s is being deleted: push it again", desc.Digest, repo)
+}
+
+// linkManifest makes a manifest one of the repository's, then a referrer of its
+// subject, then what the tag points at.
+func (s *Storage) linkManifest(ctx context.Context, repo, tag string, m manifest, desc ociregistry.Descriptor) error {
 	// Pushed again under another media type, the newest holds.
 	l := link{MediaType: desc.MediaType, Size: desc.Size}
-	if err := s.putJSON(ctx, manifestKey(repo, desc.Digest), l, Condition{}); err != nil {
+	if err := s.putJSON(ctx, manifestKey(repo, desc.Digest), l); err != nil {
 		return err
 	}
 	if m.Subject != nil {
 		key := referrersPrefix(repo, m.Subject.Digest) + digestPath(desc.Digest)
-		if err := s.putJSON(ctx, key, m.describe(desc.MediaType, desc.Digest, desc.Size), Condition{}); err != nil {
+		if err := s.putPointer(ctx, key, m.describe(desc.MediaType, desc.Digest, desc.Size)); err != nil {
 			return err
 		}
 	}
 	if tag == "" {
 		return nil
 	}
-	return s.putJSON(ctx, tagsPrefix(repo)+tag, desc, Condition{})
+	return s.putPointer(ctx, tagsPrefix(repo)+tag, desc)
+}
+
+// pointer is what points at a manifest: a tag, or an entry in a list of referrers.
+type pointer struct {
+	ociregistry.Descriptor
+	// Write is another one in every write. The version of an object is made of its
+	// content: without it, a deletion could not tell a pointer that it found from
+	// the same one written anew.
+	Write string `json:"write"`
+}
+
+// encodePointer returns a pointer at a manifest. Errors: TooLarge.
+func encodePointer(desc ociregistry.Descriptor) ([]byte, error) {
+	data, err := encodeJSON(pointer{desc, rand.Text()})
+	if err == nil && len(data) > MaxSmall {
+		err = regcred.Errorf(regcred.TooLarge, "the annotations of the manifest take more than %d bytes in the list of referrers: shorten them", MaxSmall)
+	}
+	return data, err
+}
+
+func (s *Storage) putPointer(ctx context.Context, key string, desc ociregistry.Descriptor) error {
+	data, err := encodePointer(desc)
+	if err != nil {
+		return err
+	}
+	return s.blobs.Put(ctx, key, data, Condition{})
+}
+
+// hasManifest reports whether the repository has a link to a manifest.
+func (s *Storage) hasManifest(ctx context.Context, repo string, d digest.Digest) (bool, error) {
+	_, err := s.blobs.Stat(ctx, manifestKey(repo, d))
+	return err == nil, ignore(regcred.NotFound, err)
 }
 
 // checkReference reports whether the repository has what a manifest refers to,

@@ -64,7 +64,8 @@ func (s *Storage) GetBlobRange(ctx context.Context, repo string, d digest.Digest
 	return &reader{Reader: io.LimitReader(object, to-from), Closer: object, desc: desc}, nil
 }
 
-// openBlob opens a blob that the repository has.
+// openBlob opens a blob that the repository has. Errors: those of ResolveBlob;
+// Corrupt where the content is lost or of another size.
 func (s *Storage) openBlob(ctx context.Context, repo string, d digest.Digest) (Object, ociregistry.Descriptor, error) {
 	desc, err := s.ResolveBlob(ctx, repo, d)
 	if err != nil {
@@ -73,6 +74,11 @@ func (s *Storage) openBlob(ctx context.Context, repo string, d digest.Digest) (O
 	object, err := s.blobs.Get(ctx, contentKey(d))
 	if err != nil {
 		return Object{}, desc, lost(repo, d, err)
+	}
+	if object.Info.Size != desc.Size {
+		_ = object.Close()
+		return Object{}, desc, regcred.Errorf(regcred.Corrupt,
+			"the stored content of %s in %s has %d bytes, not %d: push it again", d, repo, object.Info.Size, desc.Size)
 	}
 	return object, desc, nil
 }
@@ -176,10 +182,14 @@ func (s *Storage) unknown(ctx context.Context, repo string, otherwise error) err
 	return err
 }
 
-// lost is the error where a link is there and the content it is for is not.
+// lost is the error where a link is there and the content it is for is not, or
+// for a manifest is larger than any can be.
 func lost(repo string, d digest.Digest, err error) error {
-	if regcred.CodeOf(err) == regcred.NotFound {
+	switch regcred.CodeOf(err) {
+	case regcred.NotFound:
 		return regcred.Errorf(regcred.Corrupt, "the content of %s in %s is lost: push it again", d, repo)
+	case regcred.TooLarge:
+		return regcred.Errorf(regcred.Corrupt, "the stored content of %s in %s is too large: push it again", d, repo)
 	}
 	return err
 }
@@ -195,17 +205,39 @@ func (s *Storage) readJSON(ctx context.Context, key string, v any) (version stri
 	return version, nil
 }
 
-func (s *Storage) putJSON(ctx context.Context, key string, v any, c Condition) error {
-	data, err := json.Marshal(v)
+func (s *Storage) putJSON(ctx context.Context, key string, v any) error {
+	data, err := encodeJSON(v)
 	if err != nil {
 		return fmt.Errorf("object %s: %w", key, err)
 	}
-	return s.blobs.Put(ctx, key, data, c)
+	return s.blobs.Put(ctx, key, data, Condition{})
 }
 
-// putOnce stores a small object that is the same whoever stores it.
-func (s *Storage) putOnce(ctx context.Context, key string, data []byte) error {
-	return ignore(regcred.Exists, s.blobs.Put(ctx, key, data, IfAbsent))
+// putSame stores a small object that is the same whoever stores it. One that is
+// there is left alone, unless it is damaged: then it is replaced.
+func (s *Storage) putSame(ctx context.Context, key string, data []byte) error {
+	err := s.blobs.Put(ctx, key, data, IfAbsent)
+	if err == nil || regcred.CodeOf(err) != regcred.Exists {
+		return err
+	}
+	found, _, err := s.blobs.Read(ctx, key)
+	if err == nil && bytes.Equal(found, data) {
+		return nil
+	}
+	if err != nil && regcred.CodeOf(err) != regcred.TooLarge && regcred.CodeOf(err) != regcred.NotFound {
+		return err
+	}
+	return s.blobs.Put(ctx, key, data, Condition{})
+}
+
+// encodeJSON is json.Marshal without its escapes for HTML, which would make
+// annotations up to six times as long.
+func encodeJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // ignore turns an error with the code into none.

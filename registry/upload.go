@@ -156,14 +156,14 @@ func (w *blobWriter) Commit(d digest.Digest) (ociregistry.Descriptor, error) {
 	return desc, nil
 }
 
-// store puts the content into its place, where it is not there yet, and links
-// the repository to it.
+// store puts the content into its place, where it is not there yet or of another
+// size and so damaged, and links the repository to it.
 func (w *blobWriter) store(desc ociregistry.Descriptor) error {
-	_, err := w.s.blobs.Stat(w.ctx, contentKey(desc.Digest))
+	info, err := w.s.blobs.Stat(w.ctx, contentKey(desc.Digest))
 	switch {
-	case err == nil:
+	case err == nil && info.Size == desc.Size:
 		err = w.up.Cancel()
-	case regcred.CodeOf(err) == regcred.NotFound:
+	case err == nil, regcred.CodeOf(err) == regcred.NotFound:
 		err = w.up.Commit(w.ctx, contentKey(desc.Digest))
 	}
 	if err != nil {
@@ -199,10 +199,14 @@ func (w *blobWriter) Close() error {
 
 // linkBlob makes a blob whose content is stored one of the repository's.
 func (s *Storage) linkBlob(ctx context.Context, repo string, desc ociregistry.Descriptor) error {
-	if err := s.putOnce(ctx, nameKey(repo), nil); err != nil {
+	if err := s.putSame(ctx, nameKey(repo), nil); err != nil {
 		return err
 	}
-	return ignore(regcred.Exists, s.putJSON(ctx, blobKey(repo, desc.Digest), link{Size: desc.Size}, IfAbsent))
+	data, err := encodeJSON(link{Size: desc.Size})
+	if err != nil {
+		return err
+	}
+	return s.putSame(ctx, blobKey(repo, desc.Digest), data)
 }
 
 // MountBlob implements ociregistry.Interface.
