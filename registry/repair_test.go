@@ -211,6 +211,23 @@ func TestPushRepairsLinks(t *testing.T) {
 	}
 }
 
+// TestMountDamaged mounts a blob whose content is damaged: it has to be uploaded.
+func TestMountDamaged(t *testing.T) {
+	dir := t.TempDir()
+	s := openStorage(t, dir)
+	d := pushBlob(t, s, "a", "a layer")
+	writeFile(t, filepath.Join(dir, "objects", contentFile("a layer")), "a lay")
+	if _, err := s.MountBlob(t.Context(), "a", "b", d); !unknown(err) {
+		t.Errorf("mount: %v", err)
+	}
+	pushBlob(t, s, "b", "a layer")
+	for _, repo := range []string{"a", "b"} {
+		if got, err := readAll(s.GetBlob(t.Context(), repo, d)); err != nil || !strings.HasSuffix(got, "a layer") {
+			t.Errorf("%s has %q, %v", repo, got, err)
+		}
+	}
+}
+
 // contentFile returns where content is stored, below objects.
 func contentFile(content string) string {
 	hex := digest.FromString(content).Encoded()

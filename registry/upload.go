@@ -209,15 +209,20 @@ func (s *Storage) linkBlob(ctx context.Context, repo string, desc ociregistry.De
 	return s.putSame(ctx, blobKey(repo, desc.Digest), data)
 }
 
-// MountBlob implements ociregistry.Interface.
+// MountBlob implements ociregistry.Interface. Content that is lost or damaged is
+// ErrBlobUnknown: the client then uploads it, which repairs it.
 // Errors: ErrNameUnknown and ErrBlobUnknown, of fromRepo.
 func (s *Storage) MountBlob(ctx context.Context, fromRepo, toRepo string, d digest.Digest) (ociregistry.Descriptor, error) {
 	if err := checkRepository(toRepo); err != nil {
 		return ociregistry.Descriptor{}, err
 	}
-	desc, err := s.ResolveBlob(ctx, fromRepo, d)
+	object, desc, err := s.openBlob(ctx, fromRepo, d)
+	if regcred.CodeOf(err) == regcred.Corrupt {
+		return ociregistry.Descriptor{}, errors.Join(ociregistry.ErrBlobUnknown, err)
+	}
 	if err != nil {
 		return ociregistry.Descriptor{}, err
 	}
+	_ = object.Close()
 	return desc, s.linkBlob(ctx, toRepo, desc)
 }
