@@ -92,6 +92,50 @@ func TestPushGivesUp(t *testing.T) {
 	}
 }
 
+// pushing is Blobs where somebody pushes just before a link is deleted.
+type pushing struct {
+	registry.Blobs
+	link string
+	push func()
+}
+
+func (p pushing) Delete(ctx context.Context, key string, c registry.Condition) error {
+	if key == p.link {
+		p.push()
+	}
+	return p.Blobs.Delete(ctx, key, c)
+}
+
+// TestDeleteAfterPush acknowledges a push while a deletion is at its last step
+// before the manifest's link goes: what it wrote goes too.
+func TestDeleteAfterPush(t *testing.T) {
+	dir, err := blob.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	manifest := withSubject(imageManifest("config"), "subject")
+	s := registry.NewStorage(dir)
+	pushBlob(t, s, "a", "config")
+	push := func() {
+		if _, err := s.PushManifest(t.Context(), "a", "t", []byte(manifest), ociImage); err != nil {
+			t.Error(err)
+		}
+	}
+	push()
+	d := digest.FromString(manifest)
+	deleter := registry.NewStorage(pushing{dir, "repositories/a/manifests/sha256/" + d.Encoded(), push})
+	if err := deleter.DeleteManifest(t.Context(), "a", d); err != nil {
+		t.Fatal(err)
+	}
+	if tags, err := ociregistry.All(s.Tags(t.Context(), "a", "")); err != nil || len(tags) > 0 {
+		t.Errorf("it leaves the tags %q, %v", tags, err)
+	}
+	if list, err := ociregistry.All(s.Referrers(t.Context(), "a", digest.FromString("subject"), "")); err != nil || len(list) > 0 {
+		t.Errorf("it leaves the referrers %v, %v", list, err)
+	}
+}
+
 // TestLongAnnotations pushes referrers whose annotations JSON may write longer than
 // the manifest has them.
 func TestLongAnnotations(t *testing.T) {
