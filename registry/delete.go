@@ -99,7 +99,7 @@ func (s *Storage) pointsAt(ctx context.Context, key string, d digest.Digest) (ve
 // DeleteTag implements ociregistry.Interface: the manifest stays. Errors:
 // ErrNameUnknown, ErrManifestUnknown.
 func (s *Storage) DeleteTag(ctx context.Context, repo, tag string) error {
-	if _, _, err := s.readTag(ctx, repo, tag); err != nil && regcred.CodeOf(err) != regcred.Corrupt {
+	if _, err := s.ResolveTag(ctx, repo, tag); err != nil && regcred.CodeOf(err) != regcred.Corrupt {
 		return err
 	}
 	return s.blobs.Delete(ctx, tagsPrefix(repo)+tag, Condition{})

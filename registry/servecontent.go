@@ -11,13 +11,15 @@ import (
 	"cuelabs.dev/go/oci/ociregistry"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"regcred.dev"
 )
 
 // getBlob answers GET and HEAD, ranges included.
 func (s *Server) getBlob(w http.ResponseWriter, r *http.Request, q request) error {
 	object, desc, err := s.storage.openBlob(r.Context(), q.repo, q.digest)
 	if err != nil {
-		return err
+		return s.pushAgain(r, err, ociregistry.ErrBlobUnknown)
 	}
 	defer object.Close()
 	serveContent(w, r, desc, object.ReadSeekCloser)
@@ -34,7 +36,7 @@ func (s *Server) getManifest(w http.ResponseWriter, r *http.Request, q request) 
 		m, err = s.storage.GetManifest(r.Context(), q.repo, q.digest)
 	}
 	if err != nil {
-		return err
+		return s.pushAgain(r, err, ociregistry.ErrManifestUnknown)
 	}
 	defer m.Close()
 	data, err := io.ReadAll(m)
@@ -43,6 +45,17 @@ func (s *Server) getManifest(w http.ResponseWriter, r *http.Request, q request) 
 	}
 	serveContent(w, r, m.Descriptor(), bytes.NewReader(data))
 	return nil
+}
+
+// pushAgain returns the answer to a request for content that cannot be had. By HEAD
+// clients ask whether they have to push: what is lost or damaged is then unknown, so
+// that they do, which repairs it. The damage is logged.
+func (s *Server) pushAgain(r *http.Request, err, unknown error) error {
+	if r.Method != http.MethodHead || regcred.CodeOf(err) != regcred.Corrupt {
+		return err
+	}
+	s.log.Error("stored content of the registry is damaged", "path", r.URL.Path, "err", err)
+	return unknown
 }
 
 // serveContent sends content by its digest, which is also its entity tag.

@@ -121,30 +121,25 @@ func (s *Storage) ResolveManifest(ctx context.Context, repo string, d digest.Dig
 
 // ResolveTag implements ociregistry.Interface.
 func (s *Storage) ResolveTag(ctx context.Context, repo, tag string) (ociregistry.Descriptor, error) {
-	desc, _, err := s.readTag(ctx, repo, tag)
-	return desc, err
-}
-
-// readTag returns what a tag points at, and its version.
-func (s *Storage) readTag(ctx context.Context, repo, tag string) (ociregistry.Descriptor, string, error) {
+	none := ociregistry.Descriptor{}
 	if err := checkRepository(repo); err != nil {
-		return ociregistry.Descriptor{}, "", err
+		return none, err
 	}
 	if checkTag(tag) != nil { // there can be none
-		return ociregistry.Descriptor{}, "", s.unknown(ctx, repo, ociregistry.ErrManifestUnknown)
+		return none, s.unknown(ctx, repo, ociregistry.ErrManifestUnknown)
 	}
 	var desc ociregistry.Descriptor
-	version, err := s.readJSON(ctx, tagsPrefix(repo)+tag, &desc)
+	_, err := s.readJSON(ctx, tagsPrefix(repo)+tag, &desc)
 	if regcred.CodeOf(err) == regcred.NotFound {
 		err = s.unknown(ctx, repo, ociregistry.ErrManifestUnknown)
 	}
 	if err != nil {
-		return ociregistry.Descriptor{}, "", err
+		return none, err
 	}
 	if err := checkDigest(desc.Digest); err != nil {
-		return ociregistry.Descriptor{}, "", regcred.Errorf(regcred.Corrupt, "the stored tag %s:%s is damaged: push it again", repo, tag)
+		return none, regcred.Errorf(regcred.Corrupt, "the stored tag %s:%s is damaged: push it again", repo, tag)
 	}
-	return desc, version, nil
+	return desc, nil
 }
 
 // resolve describes what the repository has under a key, else returns unknown.
