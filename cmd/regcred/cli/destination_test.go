@@ -16,8 +16,16 @@ import (
 // stranger is a server that keeps what passwords it is sent, and refuses all.
 type stranger struct {
 	*httptest.Server
-	mu        sync.Mutex
-	passwords []string
+	mu   sync.Mutex
+	sent []string
+}
+
+// passwords returns what it was sent. A client may have gone on while a request
+// of its own is still being answered.
+func (s *stranger) passwords() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.sent)
 }
 
 func newStranger(t *testing.T) *stranger {
@@ -26,7 +34,7 @@ func newStranger(t *testing.T) *stranger {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		_, password, _ := r.BasicAuth()
-		s.passwords = append(s.passwords, password+r.Header.Get("Authorization")[:min(6, len(r.Header.Get("Authorization")))])
+		s.sent = append(s.sent, password+r.Header.Get("Authorization")[:min(6, len(r.Header.Get("Authorization")))])
 		w.WriteHeader(http.StatusForbidden)
 	}))
 	t.Cleanup(s.Close)
@@ -75,11 +83,11 @@ func TestPublishTokens(t *testing.T) {
 		if code == exitDone || !strings.Contains(out, test.want) || strings.Contains(out, "hidden") {
 			t.Errorf("%s: exit code %d, %s; want %q", test.name, code, out, test.want)
 		}
-		switch sent := slices.Contains(other.passwords, "canary-aBasic "); {
+		switch sent := slices.Contains(other.passwords(), "canary-aBasic "); {
 		case test.sent && !sent:
-			t.Errorf("%s: the token was not sent: %q", test.name, other.passwords)
-		case !test.sent && len(other.passwords) > 0:
-			t.Errorf("%s: the other server was asked: %q", test.name, other.passwords)
+			t.Errorf("%s: the token was not sent: %q", test.name, other.passwords())
+		case !test.sent && len(other.passwords()) > 0:
+			t.Errorf("%s: the other server was asked: %q", test.name, other.passwords())
 		}
 	}
 }
