@@ -3,6 +3,7 @@ package regcred
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // A Code says what kind of failure an Error is, so that the API, the CLI and
@@ -23,11 +24,12 @@ const (
 	TooLarge                    // over a limit
 	Held                        // not carried out until an operator confirms
 	Unavailable                 // something that it needs cannot be reached now: try again
+	Throttled                   // whoever was asked wants to be asked less often
 )
 
 var codeNames = [...]string{
 	"internal", "invalid", "unauthenticated", "denied", "not-found", "exists", "read-only",
-	"stale", "corrupt", "too-large", "held", "unavailable",
+	"stale", "corrupt", "too-large", "held", "unavailable", "throttled",
 }
 
 // String returns the code's name, such as "not-found".
@@ -43,7 +45,10 @@ func (c Code) String() string {
 type Error struct {
 	Code    Code
 	Message string
-	err     error
+	// RetryAfter is how long whoever throttles asked to be left alone; 0 where it
+	// did not say.
+	RetryAfter time.Duration
+	err        error
 }
 
 // Errorf returns an *Error. The format is fmt.Errorf's; with %w the cause stays
@@ -51,6 +56,12 @@ type Error struct {
 func Errorf(code Code, format string, args ...any) error {
 	err := fmt.Errorf(format, args...)
 	return &Error{Code: code, Message: err.Error(), err: errors.Unwrap(err)}
+}
+
+// ThrottledFor returns a Throttled *Error with its RetryAfter; else it is as Errorf.
+func ThrottledFor(wait time.Duration, format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	return &Error{Code: Throttled, Message: err.Error(), RetryAfter: wait, err: errors.Unwrap(err)}
 }
 
 // Error returns the message.

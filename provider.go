@@ -2,6 +2,7 @@ package regcred
 
 import (
 	"context"
+	"fmt"
 	"strings"
 )
 
@@ -15,16 +16,34 @@ type Provider interface {
 	// I/O.
 	Describe() ProviderInfo
 
-	// Check looks at a credential's settings and secrets without any I/O.
+	// Check looks at a credential's settings and secrets without any I/O. A location
+	// whose host the provider does not know is refused, unless the credential names
+	// it in a field that only admins may set.
 	// Errors: Invalid, naming the field.
 	Check(Credential) error
+
+	// Uses says what of the server itself the credential would use or direct: its
+	// own identity in a cloud, files, environment, programs, or where its requests
+	// go. Each is half a sentence, such as "the server's own AWS identity". Only an
+	// admin may store a credential for which there is any. It does no I/O.
+	Uses(Credential) []string
+
+	// Issuer names whom Mint would ask, as far as the issuer's limits go: credentials
+	// with the same Issuer share a queue and a rate, and one that hangs delays no
+	// other. "" is where nobody is asked. It looks at what may be shown alone
+	// (Credential.Public), and does no I/O.
+	Issuer(Credential) string
 
 	// Mint obtains a login. It sets all of Login but MintedAt and Version, which
 	// the caller knows best, and returns by ctx's deadline.
 	//
+	// Times of the login are by this machine's clock: where the issuer's Date header
+	// tells that the two differ, they are corrected.
+	//
 	// Errors: Invalid where the settings cannot work; Denied where the issuer
-	// refuses them; Unavailable where it cannot be reached or throttles. Each
-	// message says whom it asked, and never holds a secret.
+	// refuses them; Throttled where it asks to be asked less often; Unavailable where
+	// it cannot be reached or answers what makes no sense. Each message says whom it
+	// asked and what to do, and never holds a secret.
 	Mint(ctx context.Context, c Credential) (Login, error)
 }
 
@@ -38,6 +57,18 @@ type ProviderInfo struct {
 	Fields []Field
 	// Permissions says the least that the credential must be allowed to do.
 	Permissions string
+	// Hosts says in words which registry hosts its logins are for.
+	Hosts string
+	// Examples are settings that work together, each as a command line has them
+	// behind --provider NAME.
+	Examples []string
+	// Rate is how many mints a second an issuer is asked for at most, Burst how many
+	// at once after a pause. Zero: no limit.
+	Rate  float64
+	Burst int
+	// Shared says that a login follows from location, settings and secrets alone: two
+	// credentials with the same ones may share it.
+	Shared bool
 }
 
 // Field is one setting of a provider.
@@ -80,6 +111,20 @@ func (info ProviderInfo) CheckFields(c Credential) error {
 		}
 	}
 	return nil
+}
+
+// AdminFields says for each Admin field that c sets that it does, in order: what
+// Provider.Uses returns at least.
+func (info ProviderInfo) AdminFields(c Credential) []string {
+	var set []string
+	for _, f := range info.Fields {
+		_, plain := c.Settings[f.Name]
+		_, secret := c.Secrets[f.Name]
+		if f.Admin && (plain || secret) {
+			set = append(set, fmt.Sprintf("the setting %q", f.Name))
+		}
+	}
+	return set
 }
 
 func (info ProviderInfo) unknown(name string) error {

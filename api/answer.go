@@ -52,6 +52,7 @@ var errorKinds = map[regcred.Code]struct {
 	regcred.Held:            {http.StatusConflict, 390003, "Regcred-Held"},
 	regcred.TooLarge:        {http.StatusRequestEntityTooLarge, 390004, "Regcred-TooLarge"},
 	regcred.Unavailable:     {http.StatusServiceUnavailable, 390005, "Regcred-Unavailable"},
+	regcred.Throttled:       {http.StatusServiceUnavailable, 390007, "Regcred-Throttled"},
 	regcred.Corrupt:         {http.StatusInternalServerError, 390006, "Regcred-Corrupt"},
 	regcred.Internal:        {http.StatusInternalServerError, 10001, "UnknownError"},
 }

@@ -24,6 +24,7 @@ var errorCodes = map[int]regcred.Code{
 	390004: regcred.TooLarge,
 	390005: regcred.Unavailable,
 	390006: regcred.Corrupt,
+	390007: regcred.Throttled,
 }
 
 // statusCodes serve where the body tells no code that is known, such as the

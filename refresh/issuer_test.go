@@ -38,6 +38,10 @@ func (p *issuer) Describe() regcred.ProviderInfo { return regcred.ProviderInfo{N
 
 func (p *issuer) Check(regcred.Credential) error { return nil }
 
+func (p *issuer) Uses(regcred.Credential) []string { return nil }
+
+func (p *issuer) Issuer(regcred.Credential) string { return "" }
+
 func (p *issuer) Mint(ctx context.Context, c regcred.Credential) (regcred.Login, error) {
 	defer p.enter(c.GUID)()
 	p.mu.Lock()

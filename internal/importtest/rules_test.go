@@ -18,7 +18,7 @@ type rule struct {
 // inTests lists what every test may import beside what its package may, with any
 // library and what lies below its package: the contracts, their suites, and the
 // store that needs no disk.
-const inTests = "regcred imageref regcredtest store/memory"
+const inTests = "regcred imageref regcredtest/... store/memory"
 
 // rules are the table. The language comes first, then the rooms in the order in
 // which a login travels, then what users touch.
@@ -27,6 +27,8 @@ var rules = []rule{
 	{packages: "regcred", imports: "imageref"},
 	{packages: "regcredtest", imports: "regcred imageref keyring deliver registry",
 		libraries: "github.com/google/go-cmp pgregory.net/rapid"},
+	{packages: "regcredtest/internal/..."},
+	{packages: "regcredtest/*", imports: "regcredtest/internal/...", libraries: "github.com/go-jose/go-jose/v4"},
 
 	{packages: "seal", imports: "regcred"},
 	{packages: "store/internal/...", imports: "regcred imageref", libraries: "github.com/google/uuid"},
@@ -35,9 +37,13 @@ var rules = []rule{
 
 	{packages: "token", imports: "regcred",
 		libraries: "github.com/distribution/reference github.com/go-jose/go-jose/v4"},
+	{packages: "internal/web", imports: "regcred"},
 	{packages: "provider/regcred", imports: "regcred imageref token"},
-	{packages: "provider/*", imports: "regcred imageref", libraries: "any"},
-	{packages: "refresh", imports: "regcred imageref", tests: "provider/static"},
+	{packages: "provider/internal/...", imports: "regcred imageref"},
+	{packages: "provider/*", imports: "regcred imageref internal/web provider/internal/...", libraries: "any",
+		tests: "regcredtest/... refresh"},
+	{packages: "probe/...", imports: "regcred imageref internal/web"},
+	{packages: "refresh", imports: "regcred imageref", libraries: "golang.org/x/time/rate", tests: "provider/static"},
 
 	{packages: "keyring", imports: "regcred imageref"},
 	{packages: "deliver", imports: "regcred imageref keyring"},

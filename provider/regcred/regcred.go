@@ -127,6 +127,12 @@ func (p *Provider) Check(c regcred.Credential) error {
 	return err
 }
 
+// Uses names the settings: who sets them decides who may do what at this server.
+func (p *Provider) Uses(c regcred.Credential) []string { return p.Describe().AdminFields(c) }
+
+// Issuer returns "": nobody is asked.
+func (*Provider) Issuer(regcred.Credential) string { return "" }
+
 // Mint signs a new login. It does no I/O. Errors: as Check.
 func (p *Provider) Mint(_ context.Context, c regcred.Credential) (regcred.Login, error) {
 	if err := p.Check(c); err != nil {

@@ -66,6 +66,12 @@ func checkPassword(password string) error {
 	return nil
 }
 
+// Uses returns nothing: all is in the credential.
+func (*Provider) Uses(regcred.Credential) []string { return nil }
+
+// Issuer returns "": nobody is asked.
+func (*Provider) Issuer(regcred.Credential) string { return "" }
+
 // Mint returns the username and password as a login that never expires and
 // serves the credential's location. It does no I/O. Errors: as Check.
 func (p *Provider) Mint(_ context.Context, c regcred.Credential) (regcred.Login, error) {
