@@ -3,6 +3,7 @@ package regcred
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -86,11 +87,20 @@ type Field struct {
 	Admin bool
 }
 
+// AllFields returns Fields, and those that every provider takes.
+func (info ProviderInfo) AllFields() []Field {
+	return slices.Concat(info.Fields, []Field{RotateByField})
+}
+
 // CheckFields returns an Invalid error where c has a setting or secret that info
 // does not name, or lacks one that it requires. Providers call it first in Check.
+// SettingRotateBy is one that all of them take.
 func (info ProviderInfo) CheckFields(c Credential) error {
-	known := make(map[string]Field, len(info.Fields))
-	for _, f := range info.Fields {
+	if _, err := c.RotateBy(); err != nil {
+		return err
+	}
+	known := map[string]Field{}
+	for _, f := range info.AllFields() {
 		known[f.Name] = f
 		_, set := c.Settings[f.Name]
 		if f.Secret {
@@ -128,11 +138,8 @@ func (info ProviderInfo) AdminFields(c Credential) []string {
 }
 
 func (info ProviderInfo) unknown(name string) error {
-	if len(info.Fields) == 0 {
-		return Errorf(Invalid, "provider %s takes no settings, but %q is set", info.Name, name)
-	}
 	var names []string
-	for _, f := range info.Fields {
+	for _, f := range info.AllFields() {
 		names = append(names, f.Name)
 	}
 	return Errorf(Invalid, "provider %s has no setting %q; it takes %s", info.Name, name, strings.Join(names, ", "))

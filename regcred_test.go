@@ -260,3 +260,25 @@ func TestCheckFields(t *testing.T) {
 		}
 	}
 }
+
+func TestRotateBy(t *testing.T) {
+	for text, want := range map[string]string{
+		"2027-06-30":                "2027-06-30T00:00:00Z",
+		"2027-06-30T14:00:00+02:00": "2027-06-30T12:00:00Z",
+		"30.6.2027":                 "",
+		"":                          "",
+		"soon":                      "",
+	} {
+		c := regcred.Credential{Settings: map[string]string{regcred.SettingRotateBy: text}}
+		at, err := c.RotateBy()
+		switch {
+		case want == "" && (regcred.CodeOf(err) != regcred.Invalid || !strings.Contains(err.Error(), "rotate-by")):
+			t.Errorf("%q: %s, %v, want an error that names the setting", text, at, err)
+		case want != "" && (err != nil || at.Format(time.RFC3339) != want):
+			t.Errorf("%q: %s, %v, want %s", text, at, err, want)
+		}
+	}
+	if at, err := (regcred.Credential{}).RotateBy(); err != nil || !at.IsZero() {
+		t.Errorf("none: %s, %v", at, err)
+	}
+}
