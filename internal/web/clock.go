@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -11,21 +12,22 @@ import (
 // seconds (RFC 9110, section 6.6.1), and the answer took its time.
 const minSkew = 2 * time.Second
 
-// Skew returns how far a server's clock is ahead of this machine's, by the Date
-// header of an answer to a request that was sent and answered at these times.
+// Skew returns how far a server's clock is ahead of this machine's, negative where
+// it is behind, by the Date header of an answer to a request that was sent and
+// answered at these times. It is never more than they differ, and less by at most a
+// second and the time that the answer took; 0 where they may well agree.
 func Skew(h http.Header, sent, received time.Time) time.Duration {
 	date, err := http.ParseTime(h.Get("Date"))
 	if err != nil {
 		return 0
 	}
 	// The server wrote it somewhere between, and cut off up to a second.
-	ahead := date.Add(time.Second).Sub(sent)
-	behind := date.Sub(received)
+	earliest, latest := date.Sub(received), date.Add(time.Second).Sub(sent)
 	switch {
-	case behind > minSkew:
-		return behind
-	case ahead < -minSkew:
-		return ahead
+	case earliest > minSkew:
+		return earliest
+	case latest < -minSkew:
+		return latest
 	}
 	return 0
 }
@@ -37,18 +39,24 @@ const maxRetryAfter = time.Hour
 // a date; 0 where there is none that makes sense. More than an hour counts as one.
 func RetryAfter(h http.Header, now time.Time) time.Duration {
 	value := h.Get("Retry-After")
-	wait := time.Duration(0)
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		wait = time.Duration(seconds) * time.Second
-	} else if at, err := http.ParseTime(value); err == nil {
-		wait = at.Sub(now)
+	if value != "" && strings.Trim(value, "0123456789") == "" {
+		seconds, err := strconv.ParseUint(value, 10, 64)
+		if err != nil || seconds > uint64(maxRetryAfter/time.Second) {
+			return maxRetryAfter
+		}
+		return time.Duration(seconds) * time.Second
 	}
-	return min(max(wait, 0), maxRetryAfter)
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	return min(max(at.Sub(now), 0), maxRetryAfter)
 }
 
 // Recorder is a transport that notes the skew of the newest answer: for libraries
 // that keep the headers to themselves.
 type Recorder struct {
+	// Transport carries the requests; it must be set.
 	Transport http.RoundTripper
 
 	mu   sync.Mutex

@@ -13,11 +13,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -35,7 +35,9 @@ type Options struct {
 	Transport http.RoundTripper
 	// RootCAs are trusted in place of the system's. TLS is always verified.
 	RootCAs *x509.CertPool
-	// LocalAllowed permits link-local and metadata addresses: for a client whose
+	// Refuse says which addresses are not asked. Default Local.
+	Refuse func(netip.Addr) bool
+	// LocalAllowed permits every address, whatever Refuse says: for a client whose
 	// URLs are all the operator's own.
 	LocalAllowed bool
 	// MaxBody bounds an answer's body, in bytes. Default DefaultMaxBody.
@@ -62,13 +64,16 @@ func New(o Options) *Client {
 // NewTransport returns the transport that New would make of the options: for
 // libraries that want one of their own.
 func NewTransport(o Options) *http.Transport {
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
-	if !o.LocalAllowed {
-		dialer.Control = refuseLocal
+	r := &route{refuse: o.Refuse}
+	switch {
+	case o.LocalAllowed:
+		r.refuse = func(netip.Addr) bool { return false }
+	case o.Refuse == nil:
+		r.refuse = Local
 	}
 	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dialer.DialContext,
+		Proxy:                  r.proxy,
+		DialContext:            r.dial,
 		ForceAttemptHTTP2:      true,
 		TLSClientConfig:        &tls.Config{RootCAs: o.RootCAs, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    10 * time.Second,
@@ -91,6 +96,9 @@ type Answer struct {
 	// Skew is how far the server's clock is ahead of this machine's, by its Date
 	// header; 0 where that has none or they differ by less than it can tell.
 	Skew time.Duration
+	// Remote is the address that answered; not valid where a proxy was in between, or
+	// where the transport has no addresses.
+	Remote netip.Addr
 
 	host string
 }
@@ -99,8 +107,9 @@ type Answer struct {
 //
 // Errors: Unavailable where there is no answer, or one that is too large; ctx's.
 func (c *Client) Do(req *http.Request) (Answer, error) {
+	remote := netip.Addr{}
 	sent := time.Now()
-	resp, err := c.http.Do(req)
+	resp, err := c.http.Do(c.traced(req, &remote))
 	if err != nil {
 		return Answer{}, unreachable(req, err)
 	}
@@ -115,8 +124,28 @@ func (c *Client) Do(req *http.Request) (Answer, error) {
 	}
 	return Answer{
 		Status: resp.StatusCode, Header: resp.Header, Body: body,
-		Skew: Skew(resp.Header, sent, received), host: req.URL.Host,
+		Skew: Skew(resp.Header, sent, received), Remote: remote, host: req.URL.Host,
 	}, nil
+}
+
+// traced returns the request, which will note the address of who answers.
+func (c *Client) traced(req *http.Request, remote *netip.Addr) *http.Request {
+	transport, ok := c.http.Transport.(*http.Transport)
+	if !ok {
+		return req
+	}
+	if transport.Proxy != nil {
+		if proxy, err := transport.Proxy(req); err != nil || proxy != nil {
+			return req
+		}
+	}
+	return req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) {
+			if tcp, ok := info.Conn.RemoteAddr().(*net.TCPAddr); ok {
+				*remote = tcp.AddrPort().Addr().Unmap()
+			}
+		},
+	}))
 }
 
 // PostForm sends a form and reads the answer. Errors: as Do; Invalid for a URL.
@@ -128,18 +157,6 @@ func (c *Client) PostForm(ctx context.Context, to string, form url.Values) (Answ
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
 	return c.Do(req)
-}
-
-// unreachable says why there is no answer, without the request's URL, which may
-// hold a secret.
-func unreachable(req *http.Request, err error) error {
-	if ctxErr := req.Context().Err(); ctxErr != nil {
-		return fmt.Errorf("asking %s: %w", req.URL.Host, ctxErr)
-	}
-	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		err = wrapped.Err
-	}
-	return regcred.Errorf(regcred.Unavailable, "%s cannot be reached: %w", req.URL.Host, err)
 }
 
 // Err returns nil for an answer of 200 to 299, and else an error that says what
