@@ -48,8 +48,13 @@ type Credential struct {
 
 	// Origin is OriginAPI or OriginConfig.
 	Origin string
-	// Version counts the changes to what logins are minted from; it begins at 1.
+	// Version counts the changes to what logins are minted from, and the times that
+	// its login was dropped; it begins at 1.
 	Version uint64
+	// DropRevision is the store's revision at which its login was last dropped on
+	// order (Store.DropLogin); 0: never. What was delivered of the credential before
+	// is not to serve any more, whether or not there is a new login.
+	DropRevision uint64
 	// Revision is the store's revision of the last change to the credential or
 	// its login.
 	Revision  uint64

@@ -20,8 +20,9 @@ type Store interface {
 	// ID identifies the store for its whole life; two stores never share one.
 	ID() string
 
-	// Create stores a new credential. The store sets Version, Revision, CreatedAt
-	// and UpdatedAt; GUID too where it is empty.
+	// Create stores a new credential. The store sets Version, DropRevision, Revision,
+	// CreatedAt and UpdatedAt; GUID too where it is empty. Where a deleted credential
+	// had the guid, Version goes on from its.
 	// Errors: Invalid; Exists, naming the guid of the credential that has this
 	// scope and location.
 	Create(ctx context.Context, c Credential) (Credential, error)
@@ -52,10 +53,13 @@ type Store interface {
 	// PutLogin stores the login minted from version login.Version of a credential,
 	// in place of an older one.
 	// Errors: NotFound; Stale where the fence is not the newest, or the credential
-	// has a newer version.
+	// has a newer version: it was changed, or its login dropped, meanwhile.
 	PutLogin(ctx context.Context, guid string, login Login, fence uint64) (revision uint64, err error)
 
-	// DropLogin removes a credential's login, if it has one.
+	// DropLogin removes a credential's login and records the order to take it away
+	// wherever it was delivered: DropRevision becomes the new Revision. Version grows,
+	// so that a login which is being minted now does not take its place. It is a
+	// change also where no login is stored: an older one may still be delivered.
 	// Errors: NotFound.
 	DropLogin(ctx context.Context, guid string) (revision uint64, err error)
 

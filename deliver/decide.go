@@ -42,10 +42,14 @@ type Kept struct {
 // Deliver.
 //
 // Something is taken away only where all of this holds: it came from the book's
-// store; the book is Current, and no older than what was delivered; and either the
-// store recorded the credential's deletion, or it has the credential, with a login,
-// and the keyring no longer gives that login this key. A login that is missing or
-// has expired ends nothing: the last one delivered stays.
+// store; the book is Current, and no older than what was delivered; and the store
+// recorded the credential's deletion, or that its login was dropped since it was
+// delivered, or it has the credential, with a login, and the keyring no longer gives
+// that login this key. A login that is missing or has expired ends nothing: the last
+// one delivered stays, unless it was dropped.
+//
+// Too many removals at once are held. A dropped login does not count, and is never
+// held for their sake: somebody asked for each one, because it must not be used.
 func Decide(now time.Time, book *keyring.Book, wanted []keyring.Auth, delivered []Delivered, confirmed []Hold) Decision {
 	r := rule{now: now, book: book, confirmed: confirmed}
 	there := make(map[string]Delivered, len(delivered))
@@ -71,7 +75,8 @@ type rule struct {
 	now       time.Time
 	book      *keyring.Book
 	confirmed []Hold
-	// asked are those of Remove that an operator confirmed.
+	// asked are those of Remove that somebody asked for, by confirming a hold or by
+	// dropping the login: they are no matter of how many there are.
 	asked []Delivered
 }
 
@@ -88,7 +93,7 @@ func (r *rule) want(a keyring.Auth, there map[string]Delivered) bool {
 		r.hold(d, otherStore(d))
 	case r.book.Revision() < d.Revision && !expired(d.ExpiresAt, r.now):
 		r.hold(d, r.older(d))
-	case d.GUID == a.GUID && !d.Blocks && r.worse(a, d):
+	case d.GUID == a.GUID && !d.Blocks && r.worse(a, d) && !r.dropped(d):
 		r.keep(d, "there is no better login now; the one delivered last stays")
 	default:
 		r.Deliver = append(r.Deliver, a)
@@ -117,6 +122,8 @@ func (r *rule) unwanted(d Delivered) {
 		r.hold(d, r.older(d))
 	case deleted, d.Blocks:
 		r.Remove = append(r.Remove, d)
+	case r.dropped(d):
+		r.asked = append(r.asked, d)
 	case !known:
 		r.hold(d, "the store does not know its credential "+d.GUID+", and has recorded no deletion")
 	case entry.Err != nil:
@@ -128,8 +135,14 @@ func (r *rule) unwanted(d Delivered) {
 	}
 }
 
+// dropped reports whether the delivered login was dropped on order since.
+func (r *rule) dropped(d Delivered) bool {
+	entry, known := r.book.Get(d.GUID)
+	return known && d.Revision < entry.DropRevision
+}
+
 // holdBulk holds all that would be taken away where that is too much at once, and
-// adds what an operator confirmed.
+// adds what was asked for.
 func (r *rule) holdBulk(delivered []Delivered) {
 	going, ours := map[string]bool{}, map[string]bool{}
 	for _, d := range r.Remove {

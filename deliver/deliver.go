@@ -3,8 +3,8 @@
 // that keeps every target right.
 //
 // Absence is no order. A target takes something away only where the store that it
-// was delivered from has recorded a deletion, or the end of a match; everything
-// else that looks like less is held until an operator confirms.
+// was delivered from has recorded a deletion, a dropped login, or the end of a match;
+// everything else that looks like less is held until an operator confirms.
 package deliver
 
 import (
@@ -100,7 +100,8 @@ type Delivered struct {
 	Blocks bool
 	// StoreID is the store that the credential is from.
 	StoreID string
-	// Revision is the credential's when it was delivered.
+	// Revision is the credential's when it was delivered. Where its login was dropped
+	// since and the new one is the very same, it is that of the new one.
 	Revision uint64
 	// ExpiresAt is when the delivered login expires; zero: never.
 	ExpiresAt time.Time

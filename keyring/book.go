@@ -16,7 +16,10 @@ type Entry struct {
 	Provider string
 	// Version is the credential's, Revision that of its last change.
 	Version, Revision uint64
-	// Login is nil where none was minted yet. It may be expired, and it may be of
+	// DropRevision is the revision at which its login was last dropped on order; 0:
+	// never. What was delivered of it at an older revision is to go.
+	DropRevision uint64
+	// Login is nil where none was minted yet, or since it was dropped. It may be expired, and it may be of
 	// an older Version.
 	Login *regcred.Login
 	// Err says that the stored row does not pass its integrity check. Scope and
@@ -113,7 +116,7 @@ func newEntry(c regcred.Change, old *Entry) *Entry {
 		return &Entry{
 			GUID: c.Credential.GUID, Scope: c.Credential.Scope, Location: c.Credential.Location,
 			Provider: c.Credential.Provider, Version: c.Credential.Version,
-			Revision: c.Revision, Login: c.Login,
+			Revision: c.Revision, DropRevision: c.Credential.DropRevision, Login: c.Login,
 		}
 	}
 	// Only the guid is to be trusted. What was known before keeps its place, so

@@ -50,8 +50,9 @@ func (s *shelf) matches(img imageref.Image) iter.Seq[Match] {
 // Login returns the login to pull the image with.
 //
 // Errors: NotFound where the match is none; Corrupt where the stored credential
-// does not pass its integrity check; Unavailable where no login was minted yet or
-// the last one has expired; Denied where the login is not for the image's host.
+// does not pass its integrity check; Unavailable where no login was minted yet, or
+// since the last one was dropped, and where that has expired; Denied where the login
+// is not for the image's host.
 func (m Match) Login(now time.Time, img imageref.Image) (regcred.Login, error) {
 	e := m.Entry
 	if e == nil {
@@ -61,6 +62,9 @@ func (m Match) Login(now time.Time, img imageref.Image) (regcred.Login, error) {
 	case e.Err != nil:
 		return regcred.Login{}, regcred.Errorf(regcred.Corrupt,
 			"%s is corrupt in the store: delete it and create it again, or restore the store from a backup", e)
+	case e.Login == nil && e.DropRevision > 0:
+		return regcred.Login{}, regcred.Errorf(regcred.Unavailable,
+			"the login of %s was revoked, and there is no new one yet: status says what its provider answered", e)
 	case e.Login == nil:
 		return regcred.Login{}, regcred.Errorf(regcred.Unavailable,
 			"%s has no login yet: status says what its provider answered", e)

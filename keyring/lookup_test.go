@@ -140,12 +140,16 @@ func TestMatchLogin(t *testing.T) {
 		credential{"corrupt", regcred.OrgScope("corrupt"), "registry.example.com", nil},
 	)
 	b = apply(b, regcred.Change{Revision: 9, Credential: regcred.Credential{GUID: "corrupt"}, Err: regcred.Errorf(regcred.Corrupt, "bad")})
+	dropped := change(t, credential{"dropped", regcred.OrgScope("dropped"), "registry.example.com", noLogin}, 10)
+	dropped.Credential.DropRevision = 10
+	b = apply(b, dropped)
 	for _, test := range []struct {
 		org  string
 		code regcred.Code
 		want string
 	}{
 		{"none", regcred.Unavailable, "the credential for registry.example.com at organization none (none) has no login yet"},
+		{"dropped", regcred.Unavailable, "the login of the credential for registry.example.com at organization dropped (dropped) was revoked, and there is no new one yet"},
 		{"expired", regcred.Unavailable, "expired at 2026-01-02T03:04:05Z and was not renewed"},
 		{"hosts", regcred.Denied, "is for a.example.com, b.example.com, not for registry.example.com"},
 		{"corrupt", regcred.Corrupt, "the credential for registry.example.com at organization corrupt (corrupt) is corrupt in the store"},

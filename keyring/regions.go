@@ -154,6 +154,8 @@ func (e *Entry) problem(host string) string {
 		return "its stored row does not pass its integrity check"
 	case e.Login == nil && e.Location.IsZero():
 		return "its location is found when its first login is minted, and there is none yet"
+	case e.Login == nil && e.DropRevision > 0:
+		return "its login was revoked, and there is no new one yet"
 	case e.Login == nil:
 		return "it has no login yet"
 	case e.Location.IsZero():

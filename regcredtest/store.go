@@ -37,6 +37,9 @@ func TestStore(t *testing.T, open func(t *testing.T) regcred.Store) {
 		{"Fence", testFence},
 		{"Login", testLogin},
 		{"LoginVersions", testLoginVersions},
+		{"Drop", testDrop},
+		{"DropInFlight", testDropInFlight},
+		{"DropStays", testDropStays},
 		{"Revisions", testRevisions},
 		{"WatchFirst", testWatchFirst},
 		{"WatchChanges", testWatchChanges},
@@ -170,6 +173,15 @@ func putLogin(t *testing.T, s regcred.Store, guid string, l regcred.Login, fence
 	revision, err := s.PutLogin(t.Context(), guid, l, fence)
 	if err != nil {
 		t.Fatalf("PutLogin: %v", err)
+	}
+	return revision
+}
+
+func dropLogin(t *testing.T, s regcred.Store, guid string) uint64 {
+	t.Helper()
+	revision, err := s.DropLogin(t.Context(), guid)
+	if err != nil {
+		t.Fatalf("DropLogin: %v", err)
 	}
 	return revision
 }

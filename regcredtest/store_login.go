@@ -50,8 +50,6 @@ func testLogin(t *testing.T, s regcred.Store) {
 	wantCode(t, "Login of nobody", err, regcred.NotFound, "nobody")
 	_, err = s.PutLogin(t.Context(), "nobody", login(1), fence)
 	wantCode(t, "PutLogin for nobody", err, regcred.NotFound, "nobody")
-	_, err = s.DropLogin(t.Context(), "nobody")
-	wantCode(t, "DropLogin of nobody", err, regcred.NotFound, "nobody")
 
 	wantLogin := func(what string, want regcred.Login) {
 		t.Helper()
@@ -73,14 +71,74 @@ func testLogin(t *testing.T, s regcred.Store) {
 	want := c.Clone()
 	want.Revision = revision
 	wantEqual(t, "the credential", get(t, s, c.GUID), want)
+}
 
-	if dropped, err := s.DropLogin(t.Context(), c.GUID); err != nil || dropped != revision+1 {
-		t.Errorf("DropLogin: %d, %v after revision %d", dropped, err, revision)
+// testDrop: a drop is a change with a login and without one, each time.
+func testDrop(t *testing.T, s regcred.Store) {
+	want := create(t, s, full())
+	putLogin(t, s, want.GUID, login(1), newFence(t, s))
+	w := watch(t, s, 0)
+	w.next()
+	for _, what := range []string{"of a login", "again", "once more"} {
+		revision := dropLogin(t, s, want.GUID)
+		if stored := get(t, s, want.GUID); revision != stored.Revision {
+			t.Errorf("dropped %s at revision %d, the credential is at %d", what, revision, stored.Revision)
+		}
+		_, err := s.Login(t.Context(), want.GUID)
+		wantCode(t, "Login of one that was dropped "+what, err, regcred.NotFound, want.GUID)
+		want.Version++
+		want.DropRevision, want.Revision = revision, revision
+		wantEqual(t, "the credential dropped "+what, get(t, s, want.GUID), want)
+		w.wantBatch("the drop "+what, revision, changed(want, nil))
 	}
-	_, err = s.Login(t.Context(), c.GUID)
-	wantCode(t, "Login after DropLogin", err, regcred.NotFound)
-	if again, err := s.DropLogin(t.Context(), c.GUID); err != nil || again != revision+1 {
-		t.Errorf("DropLogin of none: %d, %v; want the credential's revision %d", again, err, revision+1)
+	never := create(t, s, static(regcred.Foundation, "quay.io"))
+	never.Revision = dropLogin(t, s, never.GUID)
+	never.DropRevision, never.Version = never.Revision, 2
+	wantEqual(t, "one that never had a login", get(t, s, never.GUID), never)
+
+	_, err := s.DropLogin(t.Context(), "nobody")
+	wantCode(t, "DropLogin of nobody", err, regcred.NotFound, "nobody")
+	remove(t, s, never.GUID)
+	_, err = s.DropLogin(t.Context(), never.GUID)
+	wantCode(t, "DropLogin of a deleted one", err, regcred.NotFound, never.GUID)
+}
+
+// testDropInFlight: a login that was being minted while its like was dropped does
+// not take its place. One that is minted after that does.
+func testDropInFlight(t *testing.T, s regcred.Store) {
+	c := create(t, s, full())
+	fence := newFence(t, s)
+	putLogin(t, s, c.GUID, login(c.Version), fence)
+	dropped := dropLogin(t, s, c.GUID)
+	_, err := s.PutLogin(t.Context(), c.GUID, login(c.Version), fence)
+	wantCode(t, "a login from before the drop", err, regcred.Stale, c.GUID)
+	if change := watch(t, s, 0).next().Changes[0]; change.Login != nil || change.Credential.DropRevision != dropped {
+		t.Errorf("Watch after the drop: %+v", change)
+	}
+	fresh := login(get(t, s, c.GUID).Version)
+	revision := putLogin(t, s, c.GUID, fresh, fence)
+	change := watch(t, s, 0).next().Changes[0]
+	if change.Login == nil || change.Credential.DropRevision != dropped || change.Revision != revision || revision <= dropped {
+		t.Errorf("Watch after a new login at revision %d, dropped at %d: %+v", revision, dropped, change)
+	}
+}
+
+// testDropStays: only DropLogin says when a login was dropped. A new credential of a
+// deleted one's guid begins anew.
+func testDropStays(t *testing.T, s regcred.Store) {
+	c := full()
+	c.DropRevision = 4711
+	if c = create(t, s, c); c.DropRevision != 0 {
+		t.Errorf("created with a login dropped at %d", c.DropRevision)
+	}
+	dropped := dropLogin(t, s, c.GUID)
+	c = update(t, s, c.GUID, func(c *regcred.Credential) { c.Username, c.DropRevision = "other", 0 })
+	if stored := get(t, s, c.GUID); c.DropRevision != dropped || stored.DropRevision != dropped {
+		t.Errorf("dropped at %d; an update returns %d, then it is %d", dropped, c.DropRevision, stored.DropRevision)
+	}
+	remove(t, s, c.GUID)
+	if c = create(t, s, c); c.DropRevision != 0 || get(t, s, c.GUID).DropRevision != 0 {
+		t.Errorf("created again with a login dropped at %d", c.DropRevision)
 	}
 }
 
@@ -133,11 +191,8 @@ func testRevisions(t *testing.T, s regcred.Store) {
 		t.Error("put with a fence of nobody")
 	}
 	want("Update", update(t, s, a.GUID, func(c *regcred.Credential) { c.Labels = nil }).Revision)
-	dropped, err := s.DropLogin(t.Context(), b.GUID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want("DropLogin", dropped)
+	want("DropLogin", dropLogin(t, s, b.GUID))
+	want("DropLogin of none", dropLogin(t, s, b.GUID))
 	want("Delete", remove(t, s, a.GUID))
 	want("Create", create(t, s, full()).Revision)
 }

@@ -49,6 +49,12 @@ func TestTarget(t *testing.T, open func(t *testing.T) TargetSystem) {
 		{"RemovesDeleted", testTargetRemovesDeleted},
 		{"RemovesAfterRestart", testTargetRemovesAfterRestart},
 		{"RemovesEndedMatch", testTargetRemovesEndedMatch},
+		{"RemovesDropped", testTargetRemovesDropped},
+		{"ReplacesDropped", testTargetReplacesDropped},
+		{"DroppedSameAgain", testTargetDroppedSameAgain},
+		{"DroppedStaysNearest", testTargetDroppedStaysNearest},
+		{"DroppedElsewhereHeld", testTargetDroppedElsewhereHeld},
+		{"DroppedAreNoBulk", testTargetDroppedAreNoBulk},
 		{"KeepsWithoutLogin", testTargetKeepsWithoutLogin},
 		{"KeepsExpired", testTargetKeepsExpired},
 		{"KeepsChanged", testTargetKeepsChanged},
@@ -97,7 +103,17 @@ func (l *ledger) put(host string, login *regcred.Login) {
 func (l *ledger) putAt(guid string, scope regcred.Scope, host string, login *regcred.Login) {
 	c := static(scope, host)
 	c.GUID = guid
+	if e, ok := l.book.Get(guid); ok {
+		c.DropRevision = e.DropRevision
+	}
 	l.change(regcred.Change{Credential: c, Login: login})
+}
+
+// drop records that the login of a credential, which was put, was dropped.
+func (l *ledger) drop(host string) {
+	c := static(TargetScope, host)
+	c.GUID, c.DropRevision = host, l.book.Revision()+1
+	l.change(regcred.Change{Credential: c})
 }
 
 // remove records the deletion of a credential.

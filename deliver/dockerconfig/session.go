@@ -112,16 +112,18 @@ func (s *session) hold(o *opened, h deliver.Hold) {
 }
 
 // entry returns what is to be recorded of an entry. Where it was delivered already
-// it stays as it was recorded.
+// it stays as it was recorded, unless a login was dropped since: the new one may be
+// the very same, and is not dropped.
 func (s *session) entry(o *opened, a keyring.Auth) delivered {
 	e := delivered{
 		GUID: a.GUID, Store: s.book.StoreID(), Blocks: a.Blocks(), Expires: a.ExpiresAt.UTC(),
 		Digests: []string{o.final.digest(s.values[a.Key])},
 	}
+	var dropped uint64
 	if c, ok := s.book.Get(a.GUID); ok {
-		e.Revision = c.Revision
+		e.Revision, dropped = c.Revision, c.DropRevision
 	}
-	if old, ok := o.final.Entries[a.Key]; ok && old.same(e) {
+	if old, ok := o.final.Entries[a.Key]; ok && old.same(e) && old.Revision >= dropped {
 		return old
 	}
 	return e

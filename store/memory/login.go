@@ -40,8 +40,7 @@ func (s *Store) PutLogin(ctx context.Context, guid string, login regcred.Login, 
 	return s.revision, nil
 }
 
-// DropLogin implements regcred.Store. Where there is no login it changes nothing
-// and returns the credential's revision.
+// DropLogin implements regcred.Store.
 func (s *Store) DropLogin(ctx context.Context, guid string) (uint64, error) {
 	if err := s.lock(ctx); err != nil {
 		return 0, err
@@ -51,11 +50,11 @@ func (s *Store) DropLogin(ctx context.Context, guid string) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if r.login != nil {
-		r.login = nil
-		s.note(r)
-	}
-	return r.credential.Revision, nil
+	r.login = nil
+	r.credential.Version++
+	s.note(r)
+	r.credential.DropRevision = s.revision
+	return s.revision, nil
 }
 
 // Login implements regcred.Store.

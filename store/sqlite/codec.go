@@ -17,7 +17,8 @@ import (
 // time is the seconds since 1970, signed, and the nanoseconds.
 //
 //	associated data  strings: kind, store id, then the row's columns in the order
-//	                 of the schema, numbers in decimal
+//	                 of the schema, numbers in decimal; drop_revision only where
+//	                 it is not 0
 //	credential       1, password, map of secrets
 //	login            1, username, password, list of hosts, time minted, time of
 //	                 expiry, time from which it can be renewed

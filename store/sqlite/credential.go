@@ -39,8 +39,8 @@ func (s *Store) Create(ctx context.Context, c regcred.Credential) (regcred.Crede
 			return err
 		}
 		return tx.exec(`INSERT INTO credentials (guid, org, space, app, location, spelling, provider, username,
-			settings, labels, annotations, origin, version, created_at, updated_at, revision, sealed)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, row.columns()...)
+			settings, labels, annotations, origin, version, created_at, updated_at, revision, sealed, drop_revision)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, row.columns()...)
 	})
 	if err != nil {
 		return regcred.Credential{}, err
@@ -179,13 +179,7 @@ func (s *Store) Update(ctx context.Context, guid string, change func(*regcred.Cr
 		if c.Revision, err = tx.nextRevision(); err != nil {
 			return err
 		}
-		row, err := s.newCredentialRow(c)
-		if err != nil {
-			return err
-		}
-		return tx.exec(`UPDATE credentials SET (guid, org, space, app, location, spelling, provider, username,
-			settings, labels, annotations, origin, version, created_at, updated_at, revision, sealed) =
-			(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE guid = ?`, append(row.columns(), guid)...)
+		return s.replace(tx, c)
 	})
 	if refused != nil { // change's own error, as it is
 		return regcred.Credential{}, refused
@@ -194,6 +188,17 @@ func (s *Store) Update(ctx context.Context, guid string, change func(*regcred.Cr
 		return regcred.Credential{}, err
 	}
 	return c, nil
+}
+
+// replace writes a credential in place of the row that it has.
+func (s *Store) replace(tx *writeTx, c regcred.Credential) error {
+	row, err := s.newCredentialRow(c)
+	if err != nil {
+		return err
+	}
+	return tx.exec(`UPDATE credentials SET (guid, org, space, app, location, spelling, provider, username,
+		settings, labels, annotations, origin, version, created_at, updated_at, revision, sealed, drop_revision) =
+		(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) WHERE guid = ?`, append(row.columns(), c.GUID)...)
 }
 
 // Delete implements regcred.Store. A corrupt credential can be deleted too.

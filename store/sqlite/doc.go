@@ -18,7 +18,8 @@
 //	credentials  id gives the order of age; revision is that of the last change to
 //	             the credential or its login; location is '' while there is none;
 //	             settings, labels and annotations are JSON objects of strings;
-//	             password and secrets are sealed
+//	             password and secrets are sealed; drop_revision is the revision at
+//	             which the login was last dropped on order, 0 where it never was
 //	logins       by the guid of the credential; version is that of the credential
 //	             it was minted from; all the rest is sealed
 //	tombstones   deleted credentials, for ever: small, and a guid that is used

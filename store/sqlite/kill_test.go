@@ -81,6 +81,7 @@ const (
 	stepSet    = iota // creates the credential, or gives it another password
 	stepLogin         // puts a login, if the credential is there
 	stepDelete        // deletes the credential, if it is there
+	stepDrop          // drops its login, if it is there
 	stepToken         // creates a token
 	stepKinds
 )
@@ -106,7 +107,7 @@ func (st step) run(ctx context.Context, s regcred.Store, fence uint64) error {
 			_, err = s.Create(ctx, regcred.Credential{GUID: st.guid, Provider: "vendor", Password: password})
 		}
 		return err
-	case stepLogin, stepDelete:
+	case stepLogin, stepDelete, stepDrop:
 		c, err := s.Get(ctx, st.guid)
 		if regcred.CodeOf(err) == regcred.NotFound {
 			return nil
@@ -114,9 +115,12 @@ func (st step) run(ctx context.Context, s regcred.Store, fence uint64) error {
 		if err != nil {
 			return err
 		}
-		if st.kind == stepDelete {
+		switch st.kind {
+		case stepDelete:
 			_, err = s.Delete(ctx, st.guid)
-		} else {
+		case stepDrop:
+			_, err = s.DropLogin(ctx, st.guid)
+		default:
 			_, err = s.PutLogin(ctx, st.guid, regcred.Login{Password: regcred.NewSecret(st.value), Version: c.Version}, fence)
 		}
 		return err
@@ -125,8 +129,8 @@ func (st step) run(ctx context.Context, s regcred.Store, fence uint64) error {
 }
 
 // model is what a store should hold: the password of each credential by "guid",
-// of its login by "guid login", "deleted" by the guid of a deleted one, and
-// "token" by the id of each token.
+// that of its login by "guid login", "dropped" where that was dropped, "deleted" by
+// the guid of a deleted one, and "token" by the id of each token.
 type model map[string]string
 
 // apply is what run does, on a model.
@@ -140,6 +144,8 @@ func (m model) apply(st step) {
 	case st.kind == stepDelete && have:
 		m[st.guid] = "deleted"
 		delete(m, st.guid+" login")
+	case st.kind == stepDrop && have:
+		m[st.guid+" login"] = "dropped"
 	case st.kind == stepToken:
 		m[st.value] = "token"
 	}
@@ -164,6 +170,8 @@ func read(t *testing.T, s regcred.Store) model {
 				continue
 			case change.Login != nil:
 				m[guid+" login"] = change.Login.Password.Reveal()
+			case change.Credential.DropRevision > 0:
+				m[guid+" login"] = "dropped"
 			}
 			c, err := s.Get(t.Context(), guid)
 			if err != nil {

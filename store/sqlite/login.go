@@ -55,24 +55,21 @@ func (w *writeTx) touch(guid string) (uint64, error) {
 	return revision, w.exec(`UPDATE credentials SET revision = ? WHERE guid = ?`, int64(revision), guid)
 }
 
-// DropLogin implements regcred.Store. Where there is no login it changes nothing
-// and returns the credential's revision.
+// DropLogin implements regcred.Store. The login itself may be corrupt.
 func (s *Store) DropLogin(ctx context.Context, guid string) (revision uint64, err error) {
 	err = s.write(ctx, func(tx *writeTx) error {
-		var stored bool
-		err := tx.row(`SELECT revision, EXISTS (SELECT 1 FROM logins WHERE guid = c.guid) FROM credentials c WHERE guid = ?`, guid).
-			Scan(&revision, &stored)
-		if errors.Is(err, sql.ErrNoRows) {
-			return rules.NotFound(guid)
-		}
-		if err != nil || !stored {
+		c, err := s.get(tx.ctx, tx.tx, guid)
+		if err != nil {
 			return err
 		}
 		if err := tx.exec(`DELETE FROM logins WHERE guid = ?`, guid); err != nil {
 			return err
 		}
-		revision, err = tx.touch(guid)
-		return err
+		if revision, err = tx.nextRevision(); err != nil {
+			return err
+		}
+		c.Version, c.DropRevision, c.Revision = c.Version+1, revision, revision
+		return s.replace(tx, c)
 	})
 	return revision, err
 }

@@ -38,7 +38,8 @@ func credential(org, at string) regcred.Credential {
 }
 
 // fill puts one of everything into a store, and returns the guids of two
-// credentials with logins and of a deleted one.
+// credentials with logins, of which the first has had one that was dropped, and of a
+// deleted one.
 func fill(t testing.TB, s regcred.Store) (a, b, deleted string) {
 	t.Helper()
 	fence, err := s.Fence(t.Context())
@@ -52,7 +53,13 @@ func fill(t testing.TB, s regcred.Store) (a, b, deleted string) {
 			t.Fatal(err)
 		}
 		guids = append(guids, c.GUID)
-		l := regcred.Login{Username: "AWS", Password: regcred.NewSecret("login"), Hosts: []string{"h"}, MintedAt: time.Unix(1, 2), Version: 1}
+		if org == "one" {
+			if _, err := s.DropLogin(t.Context(), c.GUID); err != nil {
+				t.Fatal(err)
+			}
+			c.Version++
+		}
+		l := regcred.Login{Username: "AWS", Password: regcred.NewSecret("login"), Hosts: []string{"h"}, MintedAt: time.Unix(1, 2), Version: c.Version}
 		if _, err := s.PutLogin(t.Context(), c.GUID, l, fence); err != nil {
 			t.Fatal(err)
 		}
@@ -260,7 +267,7 @@ func TestNewerSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	execRaw(t, path, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (4711, 1)`)
-	wantRefused(t, path, seal.Keys{key(t, 1)}, regcred.Invalid, "schema version 4711", "versions up to 1:")
+	wantRefused(t, path, seal.Keys{key(t, 1)}, regcred.Invalid, "schema version 4711", "versions up to 2:")
 }
 
 // TestDamagedFile overwrites pages of the file: what reads them says so, by the

@@ -49,26 +49,32 @@ type credentialRow struct {
 	createdAt, updatedAt                   string
 	revision                               int64
 	sealed                                 []byte
+	dropRevision                           int64
 }
 
 // credentialColumns are those of credentialRow.columns.
 const credentialColumns = `c.guid, c.org, c.space, c.app, c.location, c.spelling, c.provider, c.username,
-	c.settings, c.labels, c.annotations, c.origin, c.version, c.created_at, c.updated_at, c.revision, c.sealed`
+	c.settings, c.labels, c.annotations, c.origin, c.version, c.created_at, c.updated_at, c.revision, c.sealed, c.drop_revision`
 
 // columns returns where a row is read to.
 func (r *credentialRow) columns() []any {
 	return []any{
 		&r.guid, &r.org, &r.space, &r.app, &r.location, &r.spelling, &r.provider, &r.username,
-		&r.settings, &r.labels, &r.annotations, &r.origin, &r.version, &r.createdAt, &r.updatedAt, &r.revision, &r.sealed,
+		&r.settings, &r.labels, &r.annotations, &r.origin, &r.version, &r.createdAt, &r.updatedAt, &r.revision, &r.sealed, &r.dropRevision,
 	}
 }
 
-// bound returns the columns that the sealed one is bound to.
+// bound returns the columns that the sealed one is bound to. A drop revision of 0 is
+// left out: rows that were sealed before there was the column stay good.
 func (r *credentialRow) bound() []string {
-	return []string{
+	columns := []string{
 		r.guid, r.org, r.space, r.app, r.location, r.spelling, r.provider, r.username,
 		r.settings, r.labels, r.annotations, r.origin, number(r.version), r.createdAt, r.updatedAt,
 	}
+	if r.dropRevision != 0 {
+		columns = append(columns, number(r.dropRevision))
+	}
+	return columns
 }
 
 // name names the row in an error, by what it says of itself.
@@ -79,7 +85,7 @@ func (s *Store) newCredentialRow(c regcred.Credential) (*credentialRow, error) {
 	r := &credentialRow{
 		guid: c.GUID, scopeRow: scopeRow{c.Scope.Org, c.Scope.Space, c.Scope.App},
 		location: c.Location.String(), spelling: c.Spelling, provider: c.Provider, username: c.Username, origin: c.Origin,
-		version: int64(c.Version), revision: int64(c.Revision),
+		version: int64(c.Version), revision: int64(c.Revision), dropRevision: int64(c.DropRevision),
 	}
 	var errs [5]error
 	r.settings, errs[0] = encodeText(c.Settings)
@@ -106,7 +112,7 @@ func (s *Store) credential(r *credentialRow) (regcred.Credential, error) {
 	}
 	c := regcred.Credential{
 		GUID: r.guid, Scope: r.scope(), Spelling: r.spelling, Provider: r.provider, Username: r.username, Origin: r.origin,
-		Version: uint64(r.version), Revision: uint64(r.revision),
+		Version: uint64(r.version), DropRevision: uint64(r.dropRevision), Revision: uint64(r.revision),
 	}
 	if err := errors.Join(
 		decodeSecrets(&c, payload),

@@ -113,7 +113,7 @@ func columns(t *testing.T, db *sql.DB, table string) map[string]string {
 func edits(column, kind string) []string {
 	switch kind {
 	case "INTEGER":
-		return []string{column + ` + 1`, `-1`}
+		return []string{column + ` + 1`, `-1`, `0`}
 	case "BLOB":
 		return []string{
 			`x''`, `substr(` + column + `, 2)`, `CAST(` + column + ` || x'00' AS BLOB)`,
@@ -215,6 +215,7 @@ func TestSwappedRows(t *testing.T) {
 		{"secrets swapped", "credentials", a, b, `sealed = o.sealed`},
 		{"place moved", "credentials", a, b, `org = o.org, app = 'elsewhere'`},
 		{"all but the guid copied", "credentials", a, b, `org = 'x', location = o.location, spelling = o.spelling, sealed = o.sealed`},
+		{"drop forged", "credentials", b, a, `drop_revision = o.drop_revision`},
 		{"login swapped", "logins", a, b, `sealed = o.sealed, version = o.version`},
 		{"token's hash swapped", "tokens", "one", "two", `sealed = o.sealed`},
 		{"token's scope swapped", "tokens", "one", "two", `org = o.org`},

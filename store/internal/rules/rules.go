@@ -28,6 +28,7 @@ func Create(c regcred.Credential, now time.Time) (regcred.Credential, error) {
 		c.GUID = uuid.NewString()
 	}
 	c.CreatedAt, c.UpdatedAt = Time(now), Time(now)
+	c.DropRevision = 0
 	return normal(c)
 }
 
@@ -42,7 +43,7 @@ func Update(old regcred.Credential, change func(*regcred.Credential) error, now 
 	if err := unchangeable(old, c); err != nil {
 		return regcred.Credential{}, false, err
 	}
-	c.Version, c.Revision = old.Version, old.Revision
+	c.Version, c.DropRevision, c.Revision = old.Version, old.DropRevision, old.Revision
 	c.CreatedAt, c.UpdatedAt = old.CreatedAt, old.UpdatedAt
 	if c, err = normal(c); err != nil {
 		return regcred.Credential{}, false, err
@@ -123,7 +124,7 @@ func Login(guid string, version uint64, l regcred.Login) (regcred.Login, error) 
 	switch {
 	case l.Version < version:
 		return regcred.Login{}, regcred.Errorf(regcred.Stale,
-			"credential %s has changed since this login was minted: it is of version %d, the credential of version %d", guid, l.Version, version)
+			"credential %s was changed, or its login dropped, since this login was minted: it is of version %d, the credential of version %d", guid, l.Version, version)
 	case l.Version > version:
 		return regcred.Login{}, regcred.Errorf(regcred.Invalid,
 			"credential %s has no version %d yet, its newest is %d: a login cannot be from there", guid, l.Version, version)
