@@ -79,15 +79,14 @@ func (t *Target) Describe() deliver.Info {
 }
 
 // Sync implements deliver.Target. A malformed file is Invalid or TooLarge, with the
-// position; the other files are synced all the same.
+// position; the other files are synced all the same. A keyring that the dialect
+// cannot say is Invalid: nothing is delivered then, and what was delivered stays,
+// unless its credential was deleted or its login dropped.
 func (t *Target) Sync(ctx context.Context, book *keyring.Book, o deliver.SyncOptions) (deliver.Report, error) {
 	if !book.Current() {
 		return deliver.Report{}, regcred.Errorf(regcred.Unavailable, "the store's credentials are not all read yet: nothing is changed")
 	}
-	w, err := t.want(book)
-	if err != nil {
-		return deliver.Report{}, err
-	}
+	w := t.want(book)
 	report := deliver.Report{Omitted: w.rendering.Omitted, Warnings: w.warnings}
 	var failed []error
 	for _, f := range t.files {
@@ -100,31 +99,29 @@ func (t *Target) Sync(ctx context.Context, book *keyring.Book, o deliver.SyncOpt
 		}
 		merge(&report, s.report)
 	}
-	return report, join(failed)
+	return report, errors.Join(w.err, join(failed))
 }
 
 // want renders the keyring.
-func (t *Target) want(book *keyring.Book) (wanted, error) {
-	w := wanted{book: book}
-	var err error
-	w.rendering, err = book.Keyring(t.o.Scope).Render(t.o.Dialect, keyring.RenderOptions{Broaden: t.o.Broaden})
+func (t *Target) want(book *keyring.Book) wanted {
+	rendering, err := book.Keyring(t.o.Scope).Render(t.o.Dialect, keyring.RenderOptions{Broaden: t.o.Broaden})
 	if regcred.CodeOf(err) == regcred.NotFound {
-		w.warnings = append(w.warnings, err.Error())
-		return w, nil
+		return wanted{book: book, warnings: []string{err.Error()}}
 	}
 	if err != nil {
-		return w, err
+		return wanted{book: book, err: err}
 	}
-	text, err := w.rendering.DockerConfig()
+	text, err := rendering.DockerConfig()
 	if err != nil {
-		return w, err
+		return wanted{book: book, err: err}
 	}
 	var file struct {
 		Auths map[string]json.RawMessage `json:"auths"`
 	}
-	err = json.Unmarshal(text, &file)
-	w.values = file.Auths
-	return w, err
+	if err := json.Unmarshal(text, &file); err != nil {
+		return wanted{book: book, err: err}
+	}
+	return wanted{book: book, rendering: rendering, values: file.Auths}
 }
 
 // wanted is what a book has for a file.
@@ -133,6 +130,7 @@ type wanted struct {
 	rendering keyring.Rendering
 	values    map[string]json.RawMessage // by key: the entry's text
 	warnings  []string
+	err       error // why the dialect cannot say it: nothing is known to be wanted
 }
 
 // Uninstall implements deliver.Target.

@@ -374,6 +374,9 @@ func TestDeis(t *testing.T) {
 	if _, err := tg.Sync(t.Context(), book(9, "a.example.com", "b.example.com"), deliver.SyncOptions{}); regcred.CodeOf(err) != regcred.Invalid {
 		t.Errorf("with two credentials: %v", err)
 	}
+	if logins := readLogins(t, path); len(logins) != 1 {
+		t.Errorf("%d logins with two credentials, none of which was deleted", len(logins))
+	}
 	mustSync(t, tg, b.Apply(regcred.Batch{Revision: 10, Changes: []regcred.Change{
 		{Revision: 10, Credential: regcred.Credential{GUID: "a.example.com"}, Deleted: true},
 	}}))

@@ -28,7 +28,9 @@ func (s *session) edit(o *opened) {
 	s.recognise(o)
 	decision := deliver.Decide(s.now, s.book, s.rendering.Auths, s.delivered(o), s.confirmed)
 	for _, d := range decision.Remove {
-		s.remove(o, d)
+		if s.err == nil || s.ordered(d) {
+			s.remove(o, d)
+		}
 	}
 	for _, a := range decision.Deliver {
 		s.deliver(o, a)
@@ -73,6 +75,13 @@ func (s *session) delivered(o *opened) []deliver.Delivered {
 		}
 	}
 	return all
+}
+
+// ordered reports whether an entry is to go whatever is wanted: its credential was
+// deleted, or its login dropped.
+func (s *session) ordered(d deliver.Delivered) bool {
+	e, ok := s.book.Get(d.GUID)
+	return !ok || d.Revision < e.DropRevision
 }
 
 // remove takes an entry away, unless it is no longer what was delivered.
