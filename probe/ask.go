@@ -19,7 +19,7 @@ type request struct {
 	method string
 	url    string
 	accept string
-	// purpose says what a token is for.
+	// purpose says what it is for, where the URL does not.
 	purpose string
 	login   *regcred.Login // sent as Basic, or
 	token   regcred.Secret // sent as Bearer
@@ -60,7 +60,7 @@ func (q *inquiry) ask(ctx context.Context, r request) (web.Answer, error) {
 func (r request) describe(u *url.URL) string {
 	text := fmt.Sprintf("%s %s://%s%s", r.method, u.Scheme, u.Host, u.EscapedPath())
 	if r.purpose != "" {
-		text += " for a token " + r.purpose
+		text += " " + r.purpose
 	}
 	switch {
 	case r.login != nil:
@@ -76,8 +76,11 @@ func (r request) describe(u *url.URL) string {
 func (r request) describeAnswer(a web.Answer) string {
 	parts := append([]string{fmt.Sprint(a.Status)}, errorCodes(a.Body)...)
 	for _, c := range parseChallenges(a.Header.Values("WWW-Authenticate")) {
-		if c.scheme == "basic" || c.scheme == "bearer" {
-			parts = append(parts, "asks for "+c.scheme)
+		switch c.scheme {
+		case "basic":
+			parts = append(parts, "asks for Basic")
+		case "bearer":
+			parts = append(parts, "asks for Bearer")
 		}
 		if reason := c.params["error"]; slices.Contains(bearerErrors, reason) {
 			parts = append(parts, reason)

@@ -37,7 +37,7 @@ func reachOf(remote netip.Addr, host string) reach {
 		remote = literal
 	}
 	switch {
-	case remote.IsValid() && web.Loopback(remote), !remote.IsValid() && name == "localhost":
+	case remote.IsValid() && web.Loopback(remote), !remote.IsValid() && isLocalhost(name):
 		return machine
 	case remote.IsValid() && web.Private(remote):
 		return private
@@ -67,11 +67,17 @@ func (p *Prober) realm(text string, from reach, http bool) (*url.URL, error) {
 		return refuse("its host is not written as hosts are")
 	case isLiteral && (literal.Zone() != "" || from.refuse(literal)):
 		return refuse("its address is of an internal network, which the registry is not in")
-	case from != machine && strings.EqualFold(host, "localhost"):
+	case from != machine && isLocalhost(host):
 		return refuse("it would be on this machine, which the registry is not on")
 	}
 	u.Fragment, u.RawFragment = "", ""
 	return u, nil
+}
+
+// isLocalhost reports whether a name is this machine's by RFC 6761, section 6.3.
+func isLocalhost(name string) bool {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	return name == "localhost" || strings.HasSuffix(name, ".localhost")
 }
 
 // isName reports whether a host is letters, digits, dots and hyphens.

@@ -11,29 +11,29 @@ import (
 	"time"
 
 	"regcred.dev"
+	"regcred.dev/internal/web"
 )
 
 // maxToken bounds a token, in bytes: those that registries hand out are of some KB.
 const maxToken = 64 << 10
 
-// token asks a token service for a token that may pull the repository, as Docker's
-// token authentication specification has it.
+// token sends the login to a token service for a token that may pull the repository,
+// as Docker's token authentication specification has it.
 func (q *inquiry) token(ctx context.Context, realm *url.URL, service string) (regcred.Secret, error) {
-	query := realm.Query()
-	if service != "" {
-		query.Set("service", service)
-	}
-	if q.scope != "" {
-		query.Set("scope", q.scope)
-	}
-	realm.RawQuery = query.Encode()
-	r := request{client: q.prober.realms[q.from], method: http.MethodGet, url: realm.String(), login: &q.login}
-	if q.repository != "" {
-		r.purpose = "to pull " + q.repository
-	}
-	answer, err := q.ask(ctx, r)
+	answer, err := q.askToken(ctx, realm, service, q.scope)
 	if err != nil {
 		return regcred.Secret{}, err
+	}
+	if answer.Status == http.StatusForbidden && q.scope != "" {
+		// Is it the login that is refused, or the repository?
+		bare, err := q.askToken(ctx, realm, service, "")
+		if err != nil {
+			return regcred.Secret{}, err
+		}
+		if bare.Status == http.StatusOK {
+			q.report.Accepted = true
+			return regcred.Secret{}, q.mayNotPull(answer, regcred.Secret{})
+		}
 	}
 	if answer.Status == http.StatusNotFound {
 		return regcred.Secret{}, regcred.Errorf(regcred.Unavailable, "there is no token service where %s says: %s answers with status 404", q.host, realm.Host)
@@ -42,6 +42,23 @@ func (q *inquiry) token(ctx context.Context, realm *url.URL, service string) (re
 		return regcred.Secret{}, err
 	}
 	return parseToken(answer.Body, realm.Host)
+}
+
+// askToken asks for a token of a scope, "" for one that is for nothing in particular.
+func (q *inquiry) askToken(ctx context.Context, realm *url.URL, service, scope string) (web.Answer, error) {
+	query := realm.Query()
+	r := request{client: q.prober.realms[q.from], method: http.MethodGet, login: &q.login, purpose: "for a token"}
+	if service != "" {
+		query.Set("service", service)
+	}
+	if scope != "" {
+		query.Set("scope", scope)
+		r.purpose += " to pull " + q.repository
+	}
+	to := *realm
+	to.RawQuery = query.Encode()
+	r.url = to.String()
+	return q.ask(ctx, r)
 }
 
 // parseToken reads a token service's answer: "token", or "access_token" as OAuth 2.0
