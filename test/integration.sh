@@ -4,6 +4,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+test/need.sh skopeo
+test/need.sh podman
+test/need.sh docker docker.io
+
 mapfile -t files < <(grep -rl --include='*_test.go' '^//go:build integration' . | sort)
 if ((${#files[@]} == 0)); then
 	echo "there are no integration tests" >&2

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# need.sh PROGRAM: sees that a program is there which some tests need.
+# need.sh PROGRAM [PACKAGE]: sees that a program is there which some tests need.
 #
-# A missing one is installed from Debian's package of the same name, by root on
-# Debian. Otherwise this fails, so that no test is left out in silence. Who cannot
+# A missing one is installed from Debian's PACKAGE, by default that of the same name, by
+# root on Debian. Otherwise this fails, so that no test is left out in silence. Who cannot
 # have the program says so: REGCRED_WITHOUT="skopeo gcc" leaves out what needs it.
 set -euo pipefail
 
 program=$1
+package=${2:-$program}
 
 if command -v "$program" >/dev/null; then
 	exit 0
@@ -20,7 +21,7 @@ if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
 	log=$(mktemp)
 	trap 'rm -f "$log"' EXIT
 	export DEBIAN_FRONTEND=noninteractive
-	if { apt-get update && apt-get install --yes --no-install-recommends "$program"; } >"$log" 2>&1 </dev/null; then
+	if { apt-get update && apt-get install --yes --no-install-recommends "$package"; } >"$log" 2>&1 </dev/null; then
 		exit 0
 	fi
 	tail -n 20 "$log" >&2
