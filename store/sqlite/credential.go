@@ -159,8 +159,8 @@ func condition(f regcred.Filter) (where string, args []any, err error) {
 	return ` WHERE ` + strings.Join(terms, ` AND `), args, nil
 }
 
-// Update implements regcred.Store. change is called in the transaction: it must
-// be quick, and must not call the store.
+// Update implements regcred.Store. change is called in the transaction, perhaps on
+// another caller's goroutine: it must be quick, and must not call the store.
 func (s *Store) Update(ctx context.Context, guid string, change func(*regcred.Credential) error) (regcred.Credential, error) {
 	var c regcred.Credential
 	var refused error

@@ -6,7 +6,7 @@
 // PATH is the database, PATH-wal and PATH-shm are SQLite's own, and PATH.lock is
 // locked for as long as the store is open: one process at a time has it. All have
 // mode 0600. A write is on disk before it is acknowledged (write-ahead log,
-// synchronous=FULL).
+// synchronous=FULL); writes that wait at the same time share a transaction.
 //
 // # Schema
 //

@@ -23,8 +23,8 @@ import (
 	"regcred.dev/store/sqlite"
 )
 
-// The test binary runs as a writer where this variable names a database, its
-// second argument is the seed of what it writes.
+// The test binary runs as a writer where this variable names a database. Its
+// argument is the seed of what it writes, or togetherArg.
 const writerEnv = "REGCRED_TEST_WRITER"
 
 // killPointsEnv sets how many times TestKill kills a writer.
@@ -32,6 +32,9 @@ const killPointsEnv = "REGCRED_KILL_POINTS"
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(writerEnv); path != "" {
+		if os.Args[1] == togetherArg {
+			panic(writeTogether(path))
+		}
 		seed, err := strconv.ParseUint(os.Args[1], 10, 64)
 		if err == nil {
 			err = writer(path, seed)
@@ -45,12 +48,8 @@ func TestMain(m *testing.M) {
 // output what it begins and what was acknowledged.
 func writer(path string, seed uint64) error {
 	fmt.Println("open")
-	k, err := seal.NewKey(bytes.Repeat([]byte{1}, seal.RootSize))
-	if err != nil {
-		return err
-	}
 	ctx := context.Background()
-	s, err := sqlite.Open(ctx, sqlite.Options{Path: path, Keys: seal.Keys{k}})
+	s, err := openWriter(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -66,6 +65,15 @@ func writer(path string, seed uint64) error {
 		fmt.Println("done")
 	}
 	return fmt.Errorf("nobody killed the writer of %d", seed)
+}
+
+// openWriter opens the store that the test opens after it.
+func openWriter(ctx context.Context, path string) (*sqlite.Store, error) {
+	k, err := seal.NewKey(bytes.Repeat([]byte{1}, seal.RootSize))
+	if err != nil {
+		return nil, err
+	}
+	return sqlite.Open(ctx, sqlite.Options{Path: path, Keys: seal.Keys{k}})
 }
 
 // step is one change to a store, to one of a few credentials. Both the writer and
@@ -191,17 +199,25 @@ func read(t *testing.T, s regcred.Store) model {
 	return m
 }
 
+// killPoints returns how many times a test kills a writer.
+func killPoints(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv(killPointsEnv)
+	if text == "" {
+		return 50
+	}
+	points, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("%s: %v", killPointsEnv, err)
+	}
+	return points
+}
+
 // TestKill kills a writer again and again at random points, its very first start
 // too. Each time the store opens, and holds what was acknowledged; of the change
 // under way it holds all or nothing.
 func TestKill(t *testing.T) {
-	points := 50
-	if text := os.Getenv(killPointsEnv); text != "" {
-		var err error
-		if points, err = strconv.Atoi(text); err != nil {
-			t.Fatalf("%s: %v", killPointsEnv, err)
-		}
-	}
+	points := killPoints(t)
 	var path string
 	var want model
 	var acknowledged, midway int
@@ -214,7 +230,15 @@ func TestKill(t *testing.T) {
 		if seed%10 == 0 {
 			lines, pause = 1, 5*pause
 		}
-		begun, done := killWriter(t, path, seed, lines, pause)
+		var begun, done int
+		killWriter(t, path, strconv.FormatUint(seed, 10), lines, pause, func(line string) {
+			switch line {
+			case "begin\n":
+				begun++
+			case "done\n":
+				done++
+			}
+		})
 		acknowledged += done
 		for _, st := range steps(seed)[:done] {
 			want.apply(st)
@@ -257,11 +281,11 @@ func reopen(t *testing.T, path string, seed uint64, possible []model) model {
 }
 
 // killWriter starts a writer, kills it some time after it wrote a number of lines,
-// and returns how many steps it had begun and how many were acknowledged. The
-// pause is no wait for anything: it moves the kill into the midst of a step.
-func killWriter(t *testing.T, path string, seed uint64, lines int, pause time.Duration) (begun, done int) {
+// and hands all lines that it wrote to said. The pause is no wait for anything: it
+// moves the kill into the midst of a step.
+func killWriter(t *testing.T, path, arg string, lines int, pause time.Duration, said func(line string)) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], strconv.FormatUint(seed, 10))
+	cmd := exec.CommandContext(t.Context(), os.Args[0], arg)
 	cmd.Env = append(os.Environ(), writerEnv+"="+path)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -276,12 +300,7 @@ func killWriter(t *testing.T, path string, seed uint64, lines int, pause time.Du
 	read := 0
 	count := func() bool {
 		line, err := output.ReadString('\n')
-		switch line {
-		case "begin\n":
-			begun++
-		case "done\n":
-			done++
-		}
+		said(line)
 		read++
 		return err == nil
 	}
@@ -296,7 +315,6 @@ func killWriter(t *testing.T, path string, seed uint64, lines int, pause time.Du
 	}
 	_, _ = io.Copy(io.Discard, output)
 	if err := cmd.Wait(); err == nil || stderr.Len() > 0 {
-		t.Fatalf("seed %d: the writer ended by itself: %v, %s", seed, err, stderr.String())
+		t.Fatalf("writer %s ended by itself: %v, %s", arg, err, stderr.String())
 	}
-	return begun, done
 }

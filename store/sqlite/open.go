@@ -42,6 +42,7 @@ type Store struct {
 	lock    *os.File
 	writer  *sql.DB // one connection
 	readers *sql.DB
+	queue   queue
 	changed rules.Signal
 	closed  chan struct{}
 	close   func() error
@@ -79,7 +80,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, keys: o.Keys, lock: lock, closed: make(chan struct{})}
+	s := &Store{path: path, keys: o.Keys, lock: lock, closed: make(chan struct{}), queue: queue{turn: make(chan struct{}, 1)}}
 	s.close = sync.OnceValue(s.shut)
 	log := o.Log
 	if log == nil {

@@ -13,7 +13,7 @@ import (
 	"regcred.dev/store/internal/rules"
 )
 
-// writeTx is a transaction of the one writer.
+// writeTx is a transaction of the one writer, in which one or more changes are made.
 type writeTx struct {
 	ctx     context.Context
 	tx      *sql.Tx
@@ -29,39 +29,11 @@ func (w *writeTx) row(query string, args ...any) *sql.Row {
 	return w.tx.QueryRowContext(w.ctx, query, args...)
 }
 
-// nextRevision takes the revision of the change that this transaction makes.
+// nextRevision takes the revision of a change.
 func (w *writeTx) nextRevision() (revision uint64, err error) {
 	w.revised = true
 	err = w.row(`UPDATE meta SET revision = revision + 1 RETURNING revision`).Scan(&revision)
 	return revision, err
-}
-
-// write runs do in a transaction, which is on disk when write returns nil, and
-// wakes the watchers where do took a revision. ctx bounds the wait for the writer;
-// what has begun is not interrupted.
-func (s *Store) write(ctx context.Context, do func(*writeTx) error) error {
-	conn, err := s.writer.Conn(ctx)
-	if err != nil {
-		return s.fault(ctx, err)
-	}
-	defer conn.Close()
-	lasting := context.WithoutCancel(ctx)
-	tx, err := conn.BeginTx(lasting, nil)
-	if err != nil {
-		return s.fault(ctx, err)
-	}
-	w := &writeTx{ctx: lasting, tx: tx}
-	if err := do(w); err != nil {
-		_ = tx.Rollback()
-		return s.fault(ctx, err)
-	}
-	if err := tx.Commit(); err != nil {
-		return s.fault(ctx, err)
-	}
-	if w.revised {
-		s.changed.Notify()
-	}
-	return nil
 }
 
 // fault turns an error of the database into one of the contract. Errors of the
