@@ -51,6 +51,13 @@ func latest(t, u time.Time) time.Time {
 	return t
 }
 
+func earliest(t, u time.Time) time.Time {
+	if u.Before(t) {
+		return u
+	}
+	return t
+}
+
 const (
 	minBackoff   = 100 * time.Millisecond
 	firstBackoff = time.Second
@@ -77,7 +84,7 @@ func Backoff(failures int, left time.Duration, r float64) time.Duration {
 }
 
 // jitter returns a random number in [0, 1) for Backoff. It need not be a secret.
-func jitter() float64 {
+func jitter(string) float64 {
 	return rand.Float64()
 }
 

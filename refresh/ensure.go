@@ -2,6 +2,7 @@ package refresh
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"regcred.dev"
@@ -29,9 +30,11 @@ func (r *Refresher) Ensure(ctx context.Context, guid string) (regcred.Login, err
 	return login, err
 }
 
-// Mint obtains a new login now, whatever is stored, or shares a mint under way.
+// Mint obtains a new login now, whatever is stored, or shares a mint under way. It
+// comes before what is merely due, but within the issuer's rate limit.
 //
-// It needs Run, and waits for it. Errors: as Ensure.
+// It needs Run, and waits for it. Errors: as Ensure; Throttled, with RetryAfter,
+// while the issuer asks to be left alone.
 func (r *Refresher) Mint(ctx context.Context, guid string) (regcred.Login, error) {
 	version, _, err := r.look(ctx, guid)
 	if err != nil {
@@ -54,9 +57,10 @@ func (r *Refresher) obtain(ctx context.Context, guid string, version uint64, fre
 	}
 }
 
-// ask returns the attempt to wait for. Unless the login is to be fresh, it is nil
-// where a login waits to be stored, or the credential is failing: those are then
-// returned.
+// ask returns the attempt to wait for. It is nil where the issuer asked for a
+// pause, and, unless the login is to be fresh, where a login waits to be stored,
+// the credential is failing, or has waited in vain for an issuer that is down:
+// those are then returned.
 func (r *Refresher) ask(guid string, fresh bool) (*attempt, regcred.Login, error) {
 	now := time.Now()
 	r.mu.Lock()
@@ -64,14 +68,42 @@ func (r *Refresher) ask(guid string, fresh bool) (*attempt, regcred.Login, error
 	e, ok := r.entries[guid]
 	switch {
 	case !ok:
-		return nil, regcred.Login{}, regcred.Errorf(regcred.NotFound, "there is no credential %s", guid)
-	case fresh:
-	case e.unsaved != nil && !e.unsaved.Expired(now):
+		return nil, regcred.Login{}, unknown(guid)
+	case !fresh && e.unsaved != nil && !e.unsaved.Expired(now):
 		return nil, *e.unsaved, nil
-	case e.failures > 0 && e.attempt == nil && now.Before(e.retryAt):
-		return nil, regcred.Login{}, regcred.Errorf(regcred.CodeOf(e.err), "%w; the next try is in %s", e.err, e.retryAt.Sub(now).Round(time.Millisecond))
+	case e.attempt != nil:
+	case e.lane.limit.paused(now):
+		return nil, regcred.Login{}, later(e.lane.err, e.lane.limit.pausedUntil.Sub(now))
+	case fresh:
+	case e.failures > 0 && now.Before(e.retryAt):
+		return nil, regcred.Login{}, later(e.err, e.retryAt.Sub(now))
+	case e.lane.limit.down() && !e.due.IsZero() && now.Sub(e.due) > probeInterval:
+		return nil, regcred.Login{}, later(e.lane.err, e.lane.next.Sub(now))
 	}
-	return r.request(e, fresh), regcred.Login{}, nil
+	return r.request(e, fresh, now), regcred.Login{}, nil
+}
+
+func unknown(guid string) error {
+	return regcred.Errorf(regcred.NotFound, "there is no credential %s", guid)
+}
+
+// later returns an error with the time after which there is another try.
+func later(err error, wait time.Duration) error {
+	wait = max(wait, 0).Round(time.Millisecond)
+	const format = "%w; the next try is in %s"
+	if code := regcred.CodeOf(err); code != regcred.Throttled {
+		return regcred.Errorf(code, format, err, wait)
+	}
+	return regcred.ThrottledFor(wait, format, err, wait)
+}
+
+// retryAfter returns how long whoever throttles asked to be left alone, 0 for any
+// other error.
+func retryAfter(err error) time.Duration {
+	if e, ok := errors.AsType[*regcred.Error](err); ok && e.Code == regcred.Throttled {
+		return e.RetryAfter
+	}
+	return 0
 }
 
 // look reads a credential's version and login from the store, and learns of them:

@@ -3,6 +3,7 @@ package refresh
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"time"
 
 	"regcred.dev"
@@ -11,18 +12,25 @@ import (
 // entry is what the Refresher knows of one credential. It holds no secret but a
 // login that could not be stored yet. Refresher.mu guards it.
 type entry struct {
-	guid     string
-	provider string
-	lane     *lane
+	guid string
+	lane *lane // nil: forgotten
 
 	version  uint64         // of the credential
 	revision uint64         // up to which the store's changes are known
 	stored   *regcred.Login // the times and version of the stored login; nil: none
 	unsaved  *regcred.Login // minted, but the store did not take it yet
+	planned  time.Time      // when to renew the stored one, in place of when it is due; zero: then
 
-	due    time.Time // zero: not queued
-	index  int       // in the lane's queue, where it is queued
-	queued bool
+	// Where its provider's logins may be shared; see group.
+	group         *group
+	sourceVersion uint64    // of the credential whose source the group has
+	droppedAt     time.Time // no login minted before takes its own's place
+	parked        bool      // waits, with its attempt, for the group's mint
+
+	due      time.Time // zero: not queued
+	deadline time.Time // by which it is wanted, in lane.ready
+	queue    *queue[*entry]
+	index    int // in queue
 
 	attempt *attempt // asked for or under way
 	minting bool     // it is under way
@@ -32,11 +40,14 @@ type entry struct {
 	retryAt  time.Time // where failures > 0
 	mints    uint64
 	lastMint time.Time
+
+	told     stage     // what the log has of it
+	gapSince time.Time // zero: the log has no open gap
 }
 
 // attempt is one try at a new login, shared by all who wait for it.
 type attempt struct {
-	fresh bool // mint even where an unsaved login is at hand
+	fresh bool // mint even where an unsaved login, or another's, is at hand
 
 	// Set when it begins.
 	unsaved *regcred.Login
@@ -48,10 +59,24 @@ type attempt struct {
 	done  chan struct{}
 }
 
+// end tells who waits. err counts where there is no login.
+func (a *attempt) end(login *regcred.Login, err error) {
+	if login != nil {
+		a.login = *login
+	} else {
+		a.err = err
+	}
+	close(a.done)
+}
+
 // learn takes in the state of a credential, where it is newer than what is known.
 func (r *Refresher) learn(c regcred.Change) {
 	if c.Err != nil {
 		r.log.Error("a credential or its login cannot be read", "guid", c.Credential.GUID, "err", c.Err)
+	}
+	who := issuer{}
+	if c.Err == nil && !c.Deleted {
+		who = r.issuerOf(c.Credential)
 	}
 	now := time.Now()
 	r.mu.Lock()
@@ -68,32 +93,48 @@ func (r *Refresher) learn(c regcred.Change) {
 		return
 	}
 	if !ok {
-		e = &entry{guid: guid, lane: r.unknown}
+		e = &entry{guid: guid}
 		r.entries[guid] = e
+		r.enter(e, who)
+		if !r.caughtUp && c.Login == nil {
+			e.droppedAt = now // perhaps it was, while nobody was there to see it
+		}
 	}
 	e.revision = c.Revision
 	if c.Err != nil {
-		e.fail(c.Err, now)
+		r.fail(e, c.Err, now)
 	} else {
-		r.update(e, c)
+		r.update(e, c, who, now)
 	}
 	r.plan(e, now)
 }
 
-func (r *Refresher) update(e *entry, c regcred.Change) {
-	if l := r.lane(c.Credential.Provider); l != e.lane {
-		e.lane.unschedule(e)
-		e.lane = l
-	}
-	e.provider = c.Credential.Provider
+func (r *Refresher) update(e *entry, c regcred.Change, who issuer, now time.Time) {
+	r.enter(e, who)
 	if c.Credential.Version > e.version {
 		e.version = c.Credential.Version
-		e.failures, e.err, e.unsaved = 0, nil, nil
+		e.failures, e.err, e.unsaved, e.told = 0, nil, nil, calm
+		r.part(e)
 	}
-	e.stored = nil
-	if c.Login != nil {
-		e.stored = times(*c.Login)
+	e.store(c.Login, now)
+	if !r.caughtUp && e.current() && e.valid(now) {
+		e.planned = held(*e.stored, e.guid, now)
 	}
+}
+
+// store takes in what login is stored now.
+func (e *entry) store(l *regcred.Login, now time.Time) {
+	if l == nil {
+		if e.stored != nil {
+			e.droppedAt = now
+		}
+		e.stored, e.planned = nil, time.Time{}
+		return
+	}
+	if e.stored == nil || !e.stored.MintedAt.Equal(l.MintedAt) || e.stored.Version != l.Version {
+		e.planned = time.Time{}
+	}
+	e.stored = times(*l)
 }
 
 // times returns a login without what it is and where it may go.
@@ -101,24 +142,38 @@ func times(l regcred.Login) *regcred.Login {
 	return &regcred.Login{MintedAt: l.MintedAt, ExpiresAt: l.ExpiresAt, RenewableAt: l.RenewableAt, Version: l.Version}
 }
 
+// current reports whether the stored login is of the credential's newest version.
+func (e *entry) current() bool { return e.stored != nil && e.stored.Version >= e.version }
+
+// valid reports whether there is a stored login that has not expired.
+func (e *entry) valid(now time.Time) bool { return e.stored != nil && !e.stored.Expired(now) }
+
 func (r *Refresher) forget(e *entry) {
-	e.lane.unschedule(e)
 	delete(r.entries, e.guid)
+	r.part(e)
+	r.leave(e)
+	if e.attempt != nil && !e.minting {
+		a := e.attempt
+		e.attempt = nil
+		a.end(nil, unknown(e.guid))
+	}
 }
 
 // urgent is when something is due that somebody waits for: before all else.
 var urgent = time.Unix(0, 0)
 
 // plan queues an entry for when it is due. One that is being minted is planned
-// when that ends.
+// when that ends, and so is one that waits for another's mint.
 func (r *Refresher) plan(e *entry, now time.Time) {
 	switch {
-	case e.minting:
+	case e.minting, e.parked:
+		return
 	case e.attempt != nil:
 		e.lane.schedule(e, urgent)
 	default:
 		e.lane.schedule(e, e.next(now))
 	}
+	r.settle(e.lane, now)
 }
 
 // next returns when an entry is due by itself, zero for never.
@@ -126,32 +181,64 @@ func (e *entry) next(now time.Time) time.Time {
 	switch {
 	case e.failures > 0:
 		return e.retryAt
-	case e.stored == nil || e.stored.Version < e.version:
+	case !e.current():
 		return now
+	case !e.planned.IsZero():
+		return e.planned
 	}
 	return Due(*e.stored, e.guid)
 }
 
+// spreadOut plans the renewals of all logins that waited until all were known.
+func (r *Refresher) spreadOut(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.caughtUp = true
+	waiting := make(map[*lane][]*entry)
+	for _, e := range r.entries {
+		if !e.planned.IsZero() && e.valid(now) && !e.minting {
+			waiting[e.lane] = append(waiting[e.lane], e)
+		}
+	}
+	for _, entries := range waiting {
+		logins := make([]renewal, len(entries))
+		for i, e := range entries {
+			logins[i] = renewal{e.stored.MintedAt, Due(*e.stored, e.guid), e.stored.ExpiresAt}
+		}
+		for i, start := range spread(now, logins) {
+			entries[i].planned = start
+			r.plan(entries[i], now)
+		}
+	}
+}
+
 // request returns the attempt that is asked for or under way, or asks for one.
-func (r *Refresher) request(e *entry, fresh bool) *attempt {
+func (r *Refresher) request(e *entry, fresh bool, now time.Time) *attempt {
 	if e.attempt == nil {
 		e.attempt = &attempt{done: make(chan struct{})}
-		e.lane.schedule(e, urgent)
+		r.plan(e, now)
 	}
 	e.attempt.fresh = e.attempt.fresh || fresh && !e.minting
 	return e.attempt
 }
 
-// take begins the attempt that is due first in a lane; nil where none is due.
-func (r *Refresher) take(l *lane, now time.Time) (*entry, *attempt) {
+// take begins the attempt that comes first at now; nil where none is due.
+func (r *Refresher) take(now time.Time) (*entry, *lane, *attempt) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if l.untilDue(now) > 0 {
-		return nil, nil
+	if r.lanes.len() == 0 || r.lanes.front().next.After(now) {
+		return nil, nil, nil
 	}
-	e := l.queue[0]
-	a := r.request(e, false)
-	l.unschedule(e)
+	l := r.lanes.front()
+	defer r.settle(l, now)
+	e := l.pick(now)
+	if e == nil {
+		return nil, nil, nil
+	}
+	if e.attempt == nil {
+		e.attempt = &attempt{done: make(chan struct{})}
+	}
+	a := e.attempt
 	e.minting = true
 	if !a.fresh {
 		a.unsaved = e.unsaved
@@ -159,78 +246,91 @@ func (r *Refresher) take(l *lane, now time.Time) (*entry, *attempt) {
 	if e.stored != nil {
 		a.expires = e.stored.ExpiresAt
 	}
-	return e, a
+	l.running++
+	l.limit.take(now)
+	return e, l, a
 }
 
-// land takes in how an attempt ended, plans the next one and tells who waits.
-func (r *Refresher) land(ctx context.Context, e *entry, a *attempt, o outcome) {
+// land takes in how an attempt ended, plans the next one and tells who waits. l is
+// the lane that it began in.
+func (r *Refresher) land(ctx context.Context, e *entry, l *lane, a *attempt, o outcome) {
 	now := time.Now()
 	r.mu.Lock()
+	l.running--
+	l.limit.add(now, float64(1-o.asked)) // it cost one
+	e.minting = false
+	var said notice
+	switch {
+	case !o.wait:
+		said = r.conclude(e, o, now)
+	case e.lane == nil:
+		o.err = unknown(e.guid)
+	case !e.park():
+		r.plan(e, now)
+	}
+	r.settle(l, now)
+	r.mu.Unlock()
+
+	if said.text != "" && ctx.Err() == nil {
+		r.tell(said)
+	}
+	if !o.wait || o.err != nil {
+		a.end(o.login, o.err)
+	}
+}
+
+// conclude takes in the end of an attempt, and returns what is to be said of it,
+// if anything.
+func (r *Refresher) conclude(e *entry, o outcome, now time.Time) (said notice) {
 	failures := e.failures
-	e.attempt, e.minting = nil, false
+	e.attempt = nil
 	e.mints += o.mints
 	if o.mints > 0 {
 		e.lastMint = now
 	}
 	if o.err == nil {
-		e.succeed(o)
+		e.succeed(o, now)
 	} else {
 		e.unsaved = cmp.Or(o.login, e.unsaved)
-		e.fail(o.err, now)
+		r.fail(e, o.err, now)
 	}
 	switch {
-	case r.entries[e.guid] != e: // deleted meanwhile
+	case e.lane == nil: // deleted meanwhile
+		return notice{}
 	case o.gone:
 		r.forget(e)
-	default:
-		r.plan(e, now)
+		return notice{}
 	}
-	due := e.due
-	r.mu.Unlock()
-
-	if ctx.Err() == nil {
-		r.report(e.guid, o, failures, due)
+	r.landed(e, o.err, now)
+	r.plan(e, now)
+	if o.err == nil {
+		return e.relieved(*o.login, failures, now)
 	}
-	if o.login != nil {
-		a.login = *o.login
-	} else {
-		a.err = o.err
+	if said, ok := e.warn(now); ok {
+		return said
 	}
-	close(a.done)
+	return notice{text: "still no new login", level: slog.LevelDebug,
+		attrs: []any{"guid", e.guid, "err", o.err, "failures", e.failures, "next", e.due}}
 }
 
-func (e *entry) succeed(o outcome) {
+func (e *entry) succeed(o outcome, now time.Time) {
 	e.failures, e.err, e.unsaved = 0, nil, nil
-	// The store's watch may have told of something newer already.
-	if o.revision > e.revision {
+	switch {
+	case o.revision > e.revision:
 		e.revision = o.revision
 		e.version = o.login.Version
-		e.stored = times(*o.login)
+		e.store(o.login, now)
+	case e.stored == nil:
+		e.droppedAt = now // the store's watch told of it already
 	}
 }
 
-func (e *entry) fail(err error, now time.Time) {
+func (r *Refresher) fail(e *entry, err error, now time.Time) {
 	e.failures++
 	e.err = err
 	var left time.Duration
 	if e.stored != nil && !e.stored.ExpiresAt.IsZero() {
 		left = e.stored.ExpiresAt.Sub(now)
 	}
-	e.retryAt = now.Add(Backoff(e.failures, left, jitter()))
-}
-
-// report logs how an attempt ended: a failure when it is the first one in a row,
-// what follows at debug level.
-func (r *Refresher) report(guid string, o outcome, failuresBefore int, due time.Time) {
-	switch {
-	case o.gone:
-	case o.err != nil && failuresBefore == 0:
-		r.log.Warn("no new login: trying again until there is one", "guid", guid, "err", o.err, "next", due)
-	case o.err != nil:
-		r.log.Debug("still no new login", "guid", guid, "err", o.err, "failures", failuresBefore+1, "next", due)
-	case failuresBefore > 0:
-		r.log.Info("a new login again", "guid", guid, "login", *o.login, "failures", failuresBefore, "next", due)
-	default:
-		r.log.Debug("new login", "guid", guid, "login", *o.login, "next", due)
-	}
+	e.retryAt = now.Add(Backoff(e.failures, left, r.jitter(e.guid)))
 }

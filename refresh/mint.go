@@ -18,40 +18,68 @@ import (
 // outcome is how an attempt ended.
 type outcome struct {
 	login    *regcred.Login // nil where there is none; with err where it is not stored
-	mints    uint64         // logins that the provider gave
+	asked    int            // how often the issuer was
+	mints    uint64         // logins that it gave
 	revision uint64         // the store's, where it took the login
 	gone     bool           // the credential was deleted
+	wait     bool           // not ended: another credential's mint will do
 	err      error
 }
 
 // renew obtains a login for a credential and stores it. A credential that is
 // changed meanwhile is minted from again.
-func (r *Refresher) renew(ctx context.Context, guid string, a *attempt) outcome {
-	unsaved, mints := a.unsaved, uint64(0)
+func (r *Refresher) renew(ctx context.Context, e *entry, l *lane, a *attempt) (o outcome) {
+	unsaved := a.unsaved
 	for {
-		c, err := r.store.Get(ctx, guid)
-		if err != nil {
-			return outcome{err: err, gone: regcred.CodeOf(err) == regcred.NotFound}
+		var c regcred.Credential
+		if c, o.err = r.store.Get(ctx, e.guid); o.err != nil {
+			o.gone = regcred.CodeOf(o.err) == regcred.NotFound
+			return o
 		}
 		login := unsaved
 		if login == nil || login.Version != c.Version || login.Expired(time.Now()) {
-			if login, err = r.mint(ctx, c, a.expires); err != nil {
-				return outcome{err: err, mints: mints}
+			if login = r.obtainFor(ctx, e, l, c, a, &o); login == nil {
+				return o
 			}
-			mints++
 		}
-		revision, err := r.save(ctx, c, *login)
-		if regcred.CodeOf(err) == regcred.NotFound {
-			return outcome{err: err, mints: mints, gone: true}
+		o.revision, o.err = r.save(ctx, c, *login)
+		switch regcred.CodeOf(o.err) {
+		case regcred.Stale:
+		case regcred.NotFound:
+			o.gone = true
+			return o
+		default:
+			o.login = login
+			return o
 		}
-		if regcred.CodeOf(err) != regcred.Stale {
-			return outcome{login: login, mints: mints, revision: revision, err: err}
-		}
-		if err := r.whyStale(ctx, c); err != nil {
-			return outcome{err: err, mints: mints}
+		if o.err = r.whyStale(ctx, c); o.err != nil {
+			return o
 		}
 		unsaved = nil
 	}
+}
+
+// obtainFor returns a login for a credential: another's where it may be shared,
+// else a new one. Where there is none the outcome says why.
+func (r *Refresher) obtainFor(ctx context.Context, e *entry, l *lane, c regcred.Credential, a *attempt, o *outcome) *regcred.Login {
+	if l.shared {
+		login, wait := r.borrow(ctx, e, c, a)
+		if o.wait = wait; wait || login != nil {
+			return login
+		}
+	}
+	o.asked++
+	began := time.Now()
+	login, err := r.mint(ctx, c, a.expires)
+	if ctx.Err() == nil { // else it says nothing of the issuer
+		r.mu.Lock()
+		l.answered(began, time.Now(), err)
+		r.mu.Unlock()
+	}
+	if o.err = err; err == nil {
+		o.mints++
+	}
+	return login
 }
 
 // whyStale returns nil where the store refused a login because its credential was
@@ -68,9 +96,9 @@ func (r *Refresher) whyStale(ctx context.Context, c regcred.Credential) error {
 
 // mint asks the provider for a login. expires is when the stored one does.
 func (r *Refresher) mint(ctx context.Context, c regcred.Credential, expires time.Time) (*regcred.Login, error) {
-	p := r.lane(c.Provider).provider
-	if p == nil {
-		known := slices.Sorted(maps.Keys(r.lanes))
+	p, ok := r.providers[c.Provider]
+	if !ok {
+		known := slices.Sorted(maps.Keys(r.providers))
 		return nil, regcred.Errorf(regcred.Invalid, "this server has no provider %q: it has %s", c.Provider, strings.Join(known, ", "))
 	}
 	limit := r.timeout
@@ -94,23 +122,42 @@ func (r *Refresher) mint(ctx context.Context, c regcred.Credential, expires time
 	return &login, nil
 }
 
-// call keeps a provider that panics from taking the server with it. What it
-// panicked with is logged only where it is the runtime's own text: anything else
-// may hold a secret.
+// call mints, and survives a provider that panics.
 func (r *Refresher) call(ctx context.Context, p regcred.Provider, c regcred.Credential) (login regcred.Login, err error) {
 	defer func() {
-		v := recover()
-		if v == nil {
-			return
+		if what := r.caught(recover(), c); what != "" {
+			err = fmt.Errorf("provider %s panicked with %s", c.Provider, what)
 		}
-		what := fmt.Sprintf("a value of type %T", v)
-		if fault, ok := v.(runtime.Error); ok {
-			what = fault.Error()
-		}
-		r.log.Error("a provider panicked", "credential", c, "panic", what, "stack", string(debug.Stack()))
-		err = fmt.Errorf("provider %s panicked with %s", c.Provider, what)
 	}()
 	return p.Mint(ctx, c)
+}
+
+// issuerOf returns whom logins of a credential are asked from, and survives a
+// provider that panics. The credential is without its secrets.
+func (r *Refresher) issuerOf(c regcred.Credential) (who issuer) {
+	who.provider = c.Provider
+	p, ok := r.providers[c.Provider]
+	if !ok {
+		return who
+	}
+	defer func() { r.caught(recover(), c) }()
+	who.name = p.Issuer(c.Public())
+	return who
+}
+
+// caught keeps a provider that panics from taking the server with it, and returns
+// what it panicked with, "" for nothing. That is logged only where it is the
+// runtime's own text: anything else may hold a secret.
+func (r *Refresher) caught(v any, c regcred.Credential) string {
+	if v == nil {
+		return ""
+	}
+	what := fmt.Sprintf("a value of type %T", v)
+	if fault, ok := v.(runtime.Error); ok {
+		what = fault.Error()
+	}
+	r.log.Error("a provider panicked", "credential", c, "panic", what, "stack", string(debug.Stack()))
+	return what
 }
 
 // usable returns in words why a login cannot serve its credential, nil where it

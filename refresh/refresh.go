@@ -2,6 +2,11 @@
 // providers, and owns the schedule: when a login is due is a pure function of the
 // login ([Due]), and so is how long to wait after a failure ([Backoff]).
 //
+// Each issuer has a lane of its own: a queue, a rate limit that gives way when it
+// throttles, and a number of mints at once. A restart spreads what became due
+// meanwhile. Credentials that mint equal logins share them, where their provider
+// says that it may be.
+//
 // A Refresher hears of credentials by watching the store, and writes each login
 // back to it; who needs logins reads them there. Where minting fails the last
 // good login stays in the store until a better one comes.
@@ -9,6 +14,7 @@ package refresh
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"sync"
@@ -24,10 +30,12 @@ type Options struct {
 	// Providers mint logins, by the name that a credential's Provider says. The map
 	// must not be changed afterwards.
 	Providers map[string]regcred.Provider
-	// Log gets a warning when a credential begins to fail, and a line when it works
-	// again; each mint only at debug level. Nil discards them.
+	// Log gets a warning when a credential begins to fail, which names the time at
+	// which its last login expires; an error when that is near and one when it has
+	// come; and a line when it works again. Each mint only at debug level. Nil
+	// discards them.
 	Log *slog.Logger
-	// Concurrency is how many mints each provider does at once. Default 16.
+	// Concurrency is how many mints each issuer is asked for at once. Default 16.
 	Concurrency int
 	// MintTimeout is how long one mint may take. Default 30 s; less while the
 	// current login is about to expire, so that there is time for another try.
@@ -37,23 +45,29 @@ type Options struct {
 // Refresher keeps the logins of all credentials in a store fresh. It may be used
 // concurrently.
 type Refresher struct {
-	store   regcred.Store
-	log     *slog.Logger
-	timeout time.Duration
+	store       regcred.Store
+	providers   map[string]regcred.Provider
+	log         *slog.Logger
+	concurrency int
+	timeout     time.Duration
+	key         []byte                    // of sources
+	jitter      func(guid string) float64 // random in [0, 1), for Backoff
 
-	lanes   map[string]*lane // by provider
-	unknown *lane            // of credentials whose provider does not exist
-	done    chan struct{}    // closed when Run ends
+	wake chan struct{} // the first of the lanes changed; one is enough
+	done chan struct{} // closed when Run ends
 
 	// Set by Run before anything reads them.
 	fence uint64
 	stop  context.CancelCauseFunc
 
-	// mu guards entries, what they point to, and the lanes' queues. It is never
-	// held across I/O.
-	mu      sync.Mutex
-	entries map[string]*entry // by guid
-	running bool              // Run was called
+	// mu guards all below, and what it points to. It is never held across I/O.
+	mu       sync.Mutex
+	entries  map[string]*entry // by guid
+	issuers  map[issuer]*lane
+	lanes    queue[*lane] // those that have something to do, by when
+	groups   map[source]*group
+	caughtUp bool // the store's watch has told of all that there is
+	running  bool // Run was called
 }
 
 // New returns a Refresher. It does nothing before Run.
@@ -67,17 +81,16 @@ func New(o Options) *Refresher {
 	if o.MintTimeout <= 0 {
 		o.MintTimeout = 30 * time.Second
 	}
-	r := &Refresher{
-		store: o.Store, log: o.Log, timeout: o.MintTimeout,
-		lanes:   make(map[string]*lane, len(o.Providers)),
-		unknown: newLane(nil, o.Concurrency),
-		done:    make(chan struct{}),
-		entries: make(map[string]*entry),
+	return &Refresher{
+		store: o.Store, providers: o.Providers, log: o.Log, concurrency: o.Concurrency, timeout: o.MintTimeout,
+		key: []byte(rand.Text()), jitter: jitter,
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+		entries: make(map[string]*entry), issuers: make(map[issuer]*lane), groups: make(map[source]*group),
+		lanes: queue[*lane]{
+			before: func(a, b *lane) bool { return a.next.Before(b.next) },
+			moved:  func(l *lane, index int) { l.index = index },
+		},
 	}
-	for name, p := range o.Providers {
-		r.lanes[name] = newLane(p, o.Concurrency)
-	}
-	return r
 }
 
 // Run takes a fence from the store, follows it and mints until ctx ends, and then
@@ -102,10 +115,8 @@ func (r *Refresher) Run(ctx context.Context) error {
 	}
 	var loops sync.WaitGroup
 	loops.Go(func() { r.follow(ctx) })
-	loops.Go(func() { r.serve(ctx, r.unknown) })
-	for _, l := range r.lanes {
-		loops.Go(func() { r.serve(ctx, l) })
-	}
+	loops.Go(func() { r.serve(ctx) })
+	loops.Go(func() { r.watchGaps(ctx) })
 	loops.Wait()
 	if lost, ok := errors.AsType[*lostFenceError](context.Cause(ctx)); ok {
 		return lost.error
@@ -115,14 +126,6 @@ func (r *Refresher) Run(ctx context.Context) error {
 
 // lostFenceError is why Run stops before its context ends.
 type lostFenceError struct{ error }
-
-// lane returns the lane of a provider.
-func (r *Refresher) lane(provider string) *lane {
-	if l, ok := r.lanes[provider]; ok {
-		return l
-	}
-	return r.unknown
-}
 
 // takeFence tries until the store gives one, and reports false where ctx ended
 // before.
@@ -136,7 +139,7 @@ func (r *Refresher) takeFence(ctx context.Context) bool {
 			return false
 		}
 		r.log.Warn("no fence from the store: no login is minted until there is one", "err", err)
-		if !pause(ctx, failures) {
+		if !r.pause(ctx, failures) {
 			return false
 		}
 	}
@@ -145,7 +148,7 @@ func (r *Refresher) takeFence(ctx context.Context) bool {
 // follow learns what changes in the store until ctx ends.
 func (r *Refresher) follow(ctx context.Context) {
 	var revision uint64
-	failures := 0
+	failures, caughtUp := 0, false
 	for {
 		for batch, err := range r.store.Watch(ctx, revision) {
 			if err != nil {
@@ -158,56 +161,24 @@ func (r *Refresher) follow(ctx context.Context) {
 				r.learn(c)
 			}
 			revision, failures = batch.Revision, 0
+			if batch.Current && !caughtUp {
+				r.spreadOut(time.Now())
+				caughtUp = true
+			}
 		}
 		failures++
-		if !pause(ctx, failures) {
+		if !r.pause(ctx, failures) {
 			return
 		}
 	}
 }
 
 // pause waits as Backoff says, and reports false where ctx ends.
-func pause(ctx context.Context, failures int) bool {
+func (r *Refresher) pause(ctx context.Context, failures int) bool {
 	select {
-	case <-time.After(Backoff(failures, 0, jitter())):
+	case <-time.After(Backoff(failures, 0, r.jitter(""))):
 		return true
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// serve mints what is due in a lane until ctx ends, and waits for what is under way.
-func (r *Refresher) serve(ctx context.Context, l *lane) {
-	var mints sync.WaitGroup
-	defer mints.Wait()
-	for r.awaitDue(ctx, l) && l.acquire(ctx) {
-		e, a := r.take(l, time.Now())
-		if e == nil {
-			l.release()
-			continue
-		}
-		mints.Go(func() {
-			defer l.release()
-			r.land(ctx, e, a, r.renew(ctx, e.guid, a))
-		})
-	}
-}
-
-// awaitDue waits until something in the lane is due, and reports false where ctx
-// ends.
-func (r *Refresher) awaitDue(ctx context.Context, l *lane) bool {
-	for ctx.Err() == nil {
-		r.mu.Lock()
-		wait := l.untilDue(time.Now())
-		r.mu.Unlock()
-		if wait <= 0 {
-			return true
-		}
-		select {
-		case <-time.After(wait):
-		case <-l.wake:
-		case <-ctx.Done():
-		}
-	}
-	return false
 }
