@@ -106,7 +106,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, tenant strin
 // checkToken returns the audience that a request for a token names, or why it is
 // refused.
 func (s *Server) checkToken(r *http.Request, tenant string) (audience string, refused *refusal) {
-	audience, ok := strings.CutSuffix(r.PostForm.Get("scope"), "/.default")
+	audience, ok := resource(r.PostForm.Get("scope"))
 	switch {
 	case !strings.EqualFold(tenant, s.o.Tenant):
 		return "", &noTenant
@@ -124,6 +124,17 @@ func (s *Server) checkToken(r *http.Request, tenant string) (audience string, re
 		return "", &noProof
 	}
 	return audience, s.checkAssertion(r.PostForm.Get("client_assertion"), tenant)
+}
+
+// resource returns the audience in a list of scopes: of the client credentials flow
+// the one that ends in .default. Azure's own libraries ask for some more.
+func resource(scopes string) (audience string, ok bool) {
+	for scope := range strings.FieldsSeq(scopes) {
+		if audience, ok := strings.CutSuffix(scope, "/.default"); ok {
+			return audience, true
+		}
+	}
+	return "", false
 }
 
 func (s *Server) checkSecret(secret string) *refusal {
