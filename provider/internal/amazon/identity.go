@@ -2,12 +2,14 @@ package amazon
 
 import (
 	"context"
+	"os"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 
@@ -57,9 +59,6 @@ func (s Settings) Config(ctx context.Context, c *Client, w Where) (Config, error
 	if err != nil {
 		return Config{}, err
 	}
-	if cfg.Region == "" {
-		return Config{}, regcred.Errorf(regcred.Invalid, "the AWS region is not known: set region=..., give the credential a location, or give the server AWS_REGION")
-	}
 	roles, who := s.roles, s.String()
 	if s.tokenFile != "" {
 		cfg.Credentials = s.webIdentity(cfg, w)
@@ -89,34 +88,47 @@ func (s Settings) load(ctx context.Context, c *Client, w Where) (aws.Config, err
 			Credentials: credentials.NewStaticCredentialsProvider(s.accessKeyID, s.secretAccessKey.Reveal(), s.sessionToken.Reveal()),
 		}, nil
 	}
-	options := []func(*config.LoadOptions) error{
+	cfg, err := config.LoadDefaultConfig(ctx,
+		config.WithRegion(w.Region),
+		config.WithSharedConfigProfile(s.profile),
 		config.WithHTTPClient(c),
 		config.WithRetryer(newRetryer),
 		config.WithRetryMaxAttempts(newRetryer().MaxAttempts()),
 		config.WithLogger(logging.Nop{}),
 		config.WithEndpointCredentialOptions(func(o *endpointcreds.Options) { o.HTTPClient = c }),
-		config.WithWebIdentityRoleCredentialOptions(func(o *stscreds.WebIdentityRoleOptions) { o.Client = directed(s, o.Client) }),
 		config.WithAssumeRoleCredentialOptions(func(o *stscreds.AssumeRoleOptions) { o.Client = directed(s, o.Client) }),
-	}
-	if w.Region != "" {
-		options = append(options, config.WithRegion(w.Region))
-	} else {
-		options = append(options, config.WithEC2IMDSRegion())
-	}
-	if s.profile != "" {
-		options = append(options, config.WithSharedConfigProfile(s.profile))
-	}
-	cfg, err := config.LoadDefaultConfig(ctx, options...)
+		config.WithWebIdentityRoleCredentialOptions(func(o *stscreds.WebIdentityRoleOptions) {
+			o.Client = directed(s, o.Client)
+			if file, ok := o.TokenRetriever.(stscreds.IdentityTokenFile); ok {
+				o.TokenRetriever = tokenFile(file)
+			}
+		}),
+	)
 	if err != nil {
 		return aws.Config{}, s.explainIdentity(ctx, c, err)
 	}
-	return cfg, nil
+	if cfg.Region != "" {
+		return cfg, nil
+	}
+	here, err := imds.NewFromConfig(cfg).GetRegion(ctx, nil)
+	if err != nil || here.Region == "" {
+		return aws.Config{}, regcred.Errorf(regcred.Invalid, "the AWS region is not known: set region=..., give the credential a location, or give the server AWS_REGION")
+	}
+	w.Region = here.Region
+	return s.load(ctx, c, w)
 }
+
+// tokenFile is a file with a web identity token. The SDK's own does not say why it
+// cannot be read.
+type tokenFile string
+
+// GetIdentityToken implements stscreds.IdentityTokenRetriever.
+func (f tokenFile) GetIdentityToken() ([]byte, error) { return os.ReadFile(string(f)) }
 
 // webIdentity assumes the first role by a token that the server's platform signed,
 // such as a Kubernetes service account's.
 func (s Settings) webIdentity(cfg aws.Config, w Where) aws.CredentialsProvider {
-	return stscreds.NewWebIdentityRoleProvider(s.sts(cfg, w), s.roles[0], stscreds.IdentityTokenFile(s.tokenFile),
+	return stscreds.NewWebIdentityRoleProvider(s.sts(cfg, w), s.roles[0], tokenFile(s.tokenFile),
 		func(o *stscreds.WebIdentityRoleOptions) { o.RoleSessionName = s.sessionName })
 }
 
