@@ -30,7 +30,7 @@ type federated struct {
 // token implements identity.
 func (f federated) token(ctx context.Context, scopes []string) (token, error) {
 	seen := &witness{client: f.client, url: f.url, secret: f.doc.ClientSecret}
-	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: seen, CheckRedirect: web.NoRedirects})
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: seen})
 	source, err := externalaccount.NewTokenSource(ctx, externalaccount.Config{
 		Audience:                 f.doc.Audience,
 		SubjectTokenType:         f.doc.SubjectTokenType,
@@ -85,7 +85,8 @@ type witness struct {
 	err    error
 }
 
-// RoundTrip implements http.RoundTripper.
+// RoundTrip implements http.RoundTripper. Whatever is no success is an error, a
+// redirect too.
 func (w *witness) RoundTrip(req *http.Request) (*http.Response, error) {
 	proof := proofOf(req)
 	answer, err := w.client.Do(req)

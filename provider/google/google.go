@@ -94,8 +94,8 @@ func (*Provider) Describe() regcred.ProviderInfo {
 		Permissions: "The role roles/artifactregistry.reader on the repository (roles/artifactregistry.writer to push). To impersonate, roles/iam.serviceAccountTokenCreator on the service account, and the IAM Service Account Credentials API (iamcredentials.googleapis.com) enabled. On Google's machines, an access scope that includes devstorage.read_only (cloud-platform to push).",
 		Hosts:       "gcr.io, us.gcr.io, eu.gcr.io, asia.gcr.io; LOCATION-docker.pkg.dev and docker.REGION.rep.pkg.dev: the one that the location names, and those of the setting host.",
 		Examples: []string{
-			"--set key=@key.json",
-			"--set key=@key.json --set push=true",
+			"--set-file key=key.json",
+			"--set-file key=key.json --set push=true",
 			"--set credentials-file=/etc/regcred/google.json",
 			"--set impersonate=puller@project.iam.gserviceaccount.com",
 		},

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -98,8 +99,8 @@ func (w *world) mint(c regcred.Credential, principal, scope string) regcred.Logi
 	return l
 }
 
-// fails checks how a mint fails, and what the error says.
-func (w *world) fails(c regcred.Credential, code regcred.Code, says ...string) error {
+// fails checks how a mint fails, and what the error says, and returns that.
+func (w *world) fails(c regcred.Credential, code regcred.Code, says ...string) string {
 	w.Helper()
 	l, err := w.provider.Mint(w.Context(), c)
 	if err == nil {
@@ -113,7 +114,27 @@ func (w *world) fails(c regcred.Credential, code regcred.Code, says ...string) e
 			w.Errorf("the error does not say %q: %v", text, err)
 		}
 	}
-	return err
+	return err.Error()
+}
+
+// run runs a part of a test in the same world.
+func (w *world) run(name string, test func(w *world)) {
+	w.Helper()
+	w.Run(name, func(t *testing.T) {
+		part := *w
+		part.T = t
+		test(&part)
+	})
+}
+
+// bubble runs a part of a test on simulated time, from 2000-01-01T00:00:00Z on.
+func (w *world) bubble(test func(w *world)) {
+	w.Helper()
+	synctest.Test(w.T, func(t *testing.T) {
+		part := *w
+		part.T = t
+		test(&part)
+	})
 }
 
 // file writes a credentials file, and returns its path.
@@ -187,15 +208,13 @@ func TestKey(t *testing.T) {
 		"old endpoint":     old.JSON(),
 		"no endpoint":      without.JSON(),
 	} {
-		t.Run(name, func(t *testing.T) {
-			w := *w
-			w.T = t
+		w.run(name, func(w *world) {
 			l := w.mint(credential(location, "key", key), puller, fakegoogle.ScopeReadOnly)
 			if diff := cmp.Diff([]string{"us-docker.pkg.dev"}, l.Hosts); diff != "" {
-				t.Error(diff)
+				w.Error(diff)
 			}
 			if !l.RenewableAt.IsZero() {
-				t.Errorf("it can be renewed from %s on, want at any time", l.RenewableAt)
+				w.Errorf("it can be renewed from %s on, want at any time", l.RenewableAt)
 			}
 		})
 	}
@@ -373,9 +392,7 @@ func TestImpersonatedFile(t *testing.T) {
 		"evil URL":  strings.Replace(text, "https://iamcredentials", "http://iamcredentials", 1),
 		"no source": `{"type":"impersonated_service_account","service_account_impersonation_url":"https://iamcredentials.googleapis.com/"}`,
 	} {
-		t.Run(name, func(t *testing.T) {
-			w := *w
-			w.T = t
+		w.run(name, func(w *world) {
 			w.fails(credential(location, "credentials-file", file(t, bad)), regcred.Invalid)
 		})
 	}
