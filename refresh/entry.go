@@ -173,6 +173,7 @@ func (r *Refresher) plan(e *entry, now time.Time) {
 	default:
 		e.lane.schedule(e, e.next(now))
 	}
+	e.lane.shorten(e, now)
 	r.settle(e.lane, now)
 }
 

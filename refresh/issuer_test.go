@@ -21,6 +21,9 @@ type issuer struct {
 	fault    func(now time.Time) error  // asked at each mint; errHang: no answer until ctx ends
 	change   func(l *regcred.Login)     // what each login is before it is handed out
 	before   func(c regcred.Credential) // called in each mint
+	info     regcred.ProviderInfo       // what Describe returns, but for the name
+	issuerOf func(c regcred.Credential) string
+	faultOf  func(c regcred.Credential) error // as fault
 
 	mu       sync.Mutex
 	tokens   int
@@ -34,13 +37,23 @@ type issuer struct {
 
 var errHang = errors.New("hang")
 
-func (p *issuer) Describe() regcred.ProviderInfo { return regcred.ProviderInfo{Name: "issuer"} }
+func (p *issuer) Describe() regcred.ProviderInfo {
+	info := p.info
+	info.Name = "issuer"
+	return info
+}
 
 func (p *issuer) Check(regcred.Credential) error { return nil }
 
 func (p *issuer) Uses(regcred.Credential) []string { return nil }
 
-func (p *issuer) Issuer(regcred.Credential) string { return "" }
+// Issuer is the setting of that name.
+func (p *issuer) Issuer(c regcred.Credential) string {
+	if p.issuerOf != nil {
+		return p.issuerOf(c)
+	}
+	return c.Settings["issuer"]
+}
 
 func (p *issuer) Mint(ctx context.Context, c regcred.Credential) (regcred.Login, error) {
 	defer p.enter(c.GUID)()
@@ -57,17 +70,25 @@ func (p *issuer) Mint(ctx context.Context, c regcred.Credential) (regcred.Login,
 			return regcred.Login{}, ctx.Err()
 		}
 	}
-	if fault != nil {
-		err := fault(time.Now())
-		if errors.Is(err, errHang) {
-			<-ctx.Done()
-			err = ctx.Err()
-		}
-		if err != nil {
-			return regcred.Login{}, err
-		}
+	if err := p.failure(ctx, c, fault); err != nil {
+		return regcred.Login{}, err
 	}
 	return p.issue(c.GUID), nil
+}
+
+func (p *issuer) failure(ctx context.Context, c regcred.Credential, fault func(time.Time) error) error {
+	var err error
+	if fault != nil {
+		err = fault(time.Now())
+	}
+	if p.faultOf != nil {
+		err = p.faultOf(c)
+	}
+	if errors.Is(err, errHang) {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return err
 }
 
 // set changes options while mints may be under way.

@@ -123,8 +123,7 @@ func (l *lane) opens(now time.Time) time.Time {
 }
 
 // answered takes in what the issuer made of a mint that began at a time: err is
-// nil where it gave a login. A pause that it asked for lasts at most until half of
-// what is left of any login has passed that has to be renewed meanwhile.
+// nil where it gave a login.
 func (l *lane) answered(began, now time.Time, err error) {
 	l.limit.answered(began, now, err)
 	l.err = err
@@ -134,24 +133,24 @@ func (l *lane) answered(began, now time.Time, err error) {
 	}
 	l.failures++
 	if wait := retryAfter(err); wait > 0 {
-		l.limit.pause(l.bound(now, now.Add(wait)))
-	}
-}
-
-// bound returns until, or an earlier time where a login that is due before is about
-// to expire.
-func (l *lane) bound(now, until time.Time) time.Time {
-	for _, q := range []*queue[*entry]{&l.waiting, &l.ready} {
-		for _, e := range q.items {
-			if e.stored == nil || e.stored.ExpiresAt.IsZero() || e.due.After(until) {
-				continue
-			}
-			if left := e.stored.ExpiresAt.Sub(now); left > 0 {
-				until = earliest(until, now.Add(max(left/2, minBackoff)))
+		l.limit.pause(now.Add(wait))
+		for _, q := range []*queue[*entry]{&l.waiting, &l.ready} {
+			for _, e := range q.items {
+				l.shorten(e, now)
 			}
 		}
 	}
-	return until
+}
+
+// shorten ends the pause that the issuer asked for, where there is one, once half
+// of what is left of an entry's login has passed, if that is due before its end.
+func (l *lane) shorten(e *entry, now time.Time) {
+	if e.stored == nil || e.stored.ExpiresAt.IsZero() || e.due.IsZero() || !e.due.Before(l.limit.pausedUntil) {
+		return
+	}
+	if left := e.stored.ExpiresAt.Sub(now); left > 0 {
+		l.limit.pausedUntil = earliest(l.limit.pausedUntil, now.Add(max(left/2, minBackoff)))
+	}
 }
 
 // trouble returns why the lane's credentials wait though they are due, nil where

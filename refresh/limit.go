@@ -71,11 +71,11 @@ func (l *limit) next(now time.Time) time.Time {
 	if l.most == 0 {
 		return l.pausedUntil
 	}
-	missing := enough - l.available(now)
-	if missing <= 0 {
+	have := l.available(now)
+	if have >= enough {
 		return l.pausedUntil
 	}
-	wait := time.Duration(math.Ceil(missing / l.current() * float64(time.Second)))
+	wait := time.Duration(math.Ceil((1 - have) / l.current() * float64(time.Second)))
 	return latest(now.Add(wait), l.pausedUntil)
 }
 
@@ -110,7 +110,7 @@ func (l *limit) answered(began, now time.Time, err error) {
 
 // lower halves the rate, once for all mints that were under way together.
 func (l *limit) lower(began, now time.Time) {
-	if began.Before(l.loweredAt) {
+	if !began.After(l.loweredAt) {
 		return
 	}
 	l.rate = max(l.rate/2, l.most*floorShare)

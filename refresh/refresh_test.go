@@ -66,11 +66,24 @@ func (b bench) start() (r *refresh.Refresher, stop func() error) {
 // create stores a credential at a location of its own.
 func (b bench) create(name string) regcred.Credential {
 	b.Helper()
-	location, err := imageref.ParseLocation(host + "/" + name)
+	return b.createOf(name, host+"/"+name, regcred.Foundation, nil)
+}
+
+// createAt stores a credential of an issuer.
+func (b bench) createAt(name, issuer string) regcred.Credential {
+	b.Helper()
+	return b.createOf(name, host+"/"+name, regcred.Foundation, map[string]string{"issuer": issuer})
+}
+
+func (b bench) createOf(name, where string, scope regcred.Scope, settings map[string]string) regcred.Credential {
+	b.Helper()
+	location, err := imageref.ParseLocation(where)
 	if err != nil {
 		b.Fatal(err)
 	}
-	c, err := b.store.Create(b.Context(), regcred.Credential{GUID: name, Location: location, Provider: "issuer"})
+	c, err := b.store.Create(b.Context(), regcred.Credential{
+		GUID: name, Scope: scope, Location: location, Provider: "issuer", Settings: settings,
+	})
 	if err != nil {
 		b.Fatal(err)
 	}
