@@ -26,8 +26,9 @@ type reason struct {
 func (r reason) Error() string { return r.text }
 func (r reason) Unwrap() error { return r.cause }
 
-// unreachable says why there is no answer.
-func unreachable(req *http.Request, err error) error {
+// Unreachable says why a request has no answer, from the error of its transport or
+// client: for libraries that send it themselves. It is Unavailable, or the context's.
+func Unreachable(req *http.Request, err error) error {
 	if ctxErr := req.Context().Err(); ctxErr != nil {
 		return fmt.Errorf("asking %s: %w", req.URL.Host, ctxErr)
 	}

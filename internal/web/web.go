@@ -111,13 +111,13 @@ func (c *Client) Do(req *http.Request) (Answer, error) {
 	sent := time.Now()
 	resp, err := c.http.Do(c.traced(req, &remote))
 	if err != nil {
-		return Answer{}, unreachable(req, err)
+		return Answer{}, Unreachable(req, err)
 	}
 	defer resp.Body.Close()
 	received := time.Now()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, c.maxBody+1))
 	if err != nil {
-		return Answer{}, unreachable(req, err)
+		return Answer{}, Unreachable(req, err)
 	}
 	if int64(len(body)) > c.maxBody {
 		return Answer{}, regcred.Errorf(regcred.Unavailable, "%s answers with more than %d bytes", req.URL.Host, c.maxBody)

@@ -5,6 +5,8 @@ package setting
 
 import (
 	"crypto/x509"
+	"encoding/pem"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -51,8 +53,8 @@ func CAField() regcred.Field {
 	}
 }
 
-// List splits a value at commas. Spaces around an item do not count; an empty item
-// is an error. An empty value is no list.
+// List splits a value at commas, nil where it is not set. Spaces around an item do not
+// count. An empty item is an error, and so is an empty value: who sets one means it.
 func List(c regcred.Credential, name string) ([]string, error) {
 	text, ok := c.Settings[name]
 	if !ok {
@@ -85,29 +87,54 @@ func Bool(c regcred.Credential, name string) (bool, error) {
 func URL(c regcred.Credential, name string) (*url.URL, error) {
 	text, ok := c.Settings[name]
 	if !ok {
-		return nil, nil
+		return nil, nil //nolint:nilnil // not set, as documented
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" ||
+	if err != nil || !isHost(u) || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" ||
 		u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
 		return nil, regcred.Errorf(regcred.Invalid, "the setting %q is no URL that can be used: write https://HOST[:PORT][/PATH]", name)
 	}
 	return u, nil
 }
 
-func loopback(host string) bool {
-	return host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.")
+// isHost reports whether a URL has a host and, behind a colon, a port from 1 to 65535.
+func isHost(u *url.URL) bool {
+	if port := u.Port(); port != "" {
+		n, err := strconv.ParseUint(port, 10, 16)
+		return err == nil && n > 0 && u.Hostname() != ""
+	}
+	return u.Hostname() != "" && !strings.HasSuffix(u.Host, ":")
 }
 
-// Pool reads the field CA, nil where it is not set.
+// loopback reports whether a host is this machine by what it is, not by how it begins:
+// 127.0.0.1.example.com is somebody else's.
+func loopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// Pool reads the field CA, nil where it is not set. Text around the certificates does
+// not count, but each block has to be a certificate: a pool that lacks one would only
+// be noticed when that is needed.
 func Pool(c regcred.Credential) (*x509.CertPool, error) {
 	text, ok := c.Settings[CA]
 	if !ok {
-		return nil, nil
+		return nil, nil //nolint:nilnil // not set, as documented
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM([]byte(text)) {
-		return nil, regcred.Errorf(regcred.Invalid, "the setting %q has no certificate in PEM form", CA)
+	pool, blocks := x509.NewCertPool(), 0
+	for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
+		blocks++
+		if block.Type != "CERTIFICATE" {
+			return nil, regcred.Errorf(regcred.Invalid, "the setting %q has something that is no certificate, as block %d: leave out all else, a private key above all", CA, blocks)
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, regcred.Errorf(regcred.Invalid, "the setting %q has a certificate, as block %d, that cannot be read", CA, blocks)
+		}
+		pool.AddCert(certificate)
+	}
+	if blocks == 0 || blocks != strings.Count(text, "-----BEGIN") {
+		return nil, regcred.Errorf(regcred.Invalid, "the setting %q has no certificate in PEM form, or not a whole one", CA)
 	}
 	return pool, nil
 }
