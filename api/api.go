@@ -120,6 +120,10 @@ func (h *handler) operations() map[string]operation {
 
 		"POST /regcred/v1/app_registry_credentials":                    h.createAppCredential,
 		"POST /regcred/v1/registry_credentials/{guid}/actions/refresh": h.refreshCredential,
+		"POST /regcred/v1/registry_credentials/{guid}/actions/check":   h.checkCredential,
+
+		"GET /regcred/v1/providers":        h.listProviders,
+		"GET /regcred/v1/providers/{name}": h.getProvider,
 
 		"GET /regcred/v1/resolve":                  h.resolve,
 		"GET /regcred/v1/docker_config":            h.dockerConfig,

@@ -62,6 +62,18 @@ func (h *handler) getCredential(r call) (answer, error) {
 }
 
 func (h *handler) updateCredential(r call) (answer, error) {
+	q := r.URL.Query()
+	if err := knownQuery(q, "check", "revoke"); err != nil {
+		return answer{}, err
+	}
+	check, err := boolean(q, "check")
+	if err != nil {
+		return answer{}, err
+	}
+	revoke, err := boolean(q, "revoke")
+	if err != nil {
+		return answer{}, err
+	}
 	var in client.UpdateRequest
 	if err := decode(r, &in); err != nil {
 		return answer{}, err
@@ -69,6 +81,7 @@ func (h *handler) updateCredential(r call) (answer, error) {
 	up := service.CredentialUpdate{
 		Username: in.Username, Settings: changes(in.Settings),
 		Labels: labels(in.Metadata), Annotations: annotations(in.Metadata),
+		Check: check, Revoke: revoke,
 	}
 	if in.Password != nil {
 		password := regcred.NewSecret(*in.Password)
@@ -89,7 +102,15 @@ func (h *handler) deleteCredential(r call) (answer, error) {
 }
 
 func (h *handler) refreshCredential(r call) (answer, error) {
-	c, err := h.Service.Refresh(r.Context(), r.caller, r.PathValue("guid"))
+	q := r.URL.Query()
+	if err := knownQuery(q, "revoke"); err != nil {
+		return answer{}, err
+	}
+	revoke, err := boolean(q, "revoke")
+	if err != nil {
+		return answer{}, err
+	}
+	c, err := h.Service.Refresh(r.Context(), r.caller, r.PathValue("guid"), revoke)
 	if err != nil {
 		return answer{}, err
 	}
@@ -147,7 +168,7 @@ func (h *handler) resource(c service.Credential) client.Credential {
 		Location: c.Spelling, Canonical: c.Location.String(), Username: c.LoginUser,
 		Scope: c.Scope.Level().String(), Relationships: client.RelationshipsOf(c.Scope),
 		Metadata: client.Metadata{Labels: orEmpty(c.Labels), Annotations: orEmpty(c.Annotations)},
-		Links:    links, Provider: c.Provider, Settings: c.Settings, Origin: c.Origin, Login: login(c.Login),
+		Links:    links, Provider: c.Provider, Settings: c.Settings, Origin: c.Origin, Login: login(c.Login), Warnings: c.Warnings,
 	}
 }
 

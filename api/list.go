@@ -106,6 +106,17 @@ func number(q url.Values, key string, missing, limit int) (int, error) {
 	return n, nil
 }
 
+// boolean reads a parameter that is true or false; one that is not there is false.
+func boolean(q url.Values, key string) (bool, error) {
+	switch q.Get(key) {
+	case "true":
+		return true, nil
+	case "false", "":
+		return false, nil
+	}
+	return false, badQuery(key + " must be true or false")
+}
+
 // paged cuts a page out of a list, shows what is on it, and links the others.
 func paged[T, R any](h *handler, u *url.URL, all []T, show func(T) R, page, perPage int) client.Page[R] {
 	pages := max(1, (len(all)+perPage-1)/perPage)

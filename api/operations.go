@@ -68,7 +68,11 @@ func (h *handler) dockerConfig(r call) (answer, error) {
 	if err != nil {
 		return answer{}, badQuery(err.Error())
 	}
-	rendering, err := h.Service.DockerConfig(r.Context(), r.caller, scope, dialect, keyring.RenderOptions{Broaden: q.Get("broaden") == "true"})
+	broaden, err := boolean(q, "broaden")
+	if err != nil {
+		return answer{}, err
+	}
+	rendering, err := h.Service.DockerConfig(r.Context(), r.caller, scope, dialect, keyring.RenderOptions{Broaden: broaden})
 	if err != nil {
 		return answer{}, err
 	}
@@ -87,10 +91,21 @@ func (h *handler) status(r call) (answer, error) {
 	out := client.Status{
 		Version: st.Version, URL: h.PublicURL.String(), LocalURL: h.LocalURL, StoreID: st.StoreID, Revision: st.Revision, Current: st.Current,
 		Credentials: st.Credentials, NextRenewal: optional(st.NextRenewal),
-		Problems: []client.LoginProblem{}, Targets: []client.Target{},
+		Problems: []client.LoginProblem{}, Rotations: []client.Rotation{}, Issuers: []client.Issuer{}, Targets: []client.Target{},
 	}
 	for _, p := range st.Problems {
 		out.Problems = append(out.Problems, problem(p))
+	}
+	for _, r := range st.Rotations {
+		out.Rotations = append(out.Rotations, client.Rotation{
+			GUID: r.GUID, Location: r.Location.String(), Scope: r.Scope.String(), By: seconds(r.By),
+		})
+	}
+	for _, i := range st.Issuers {
+		out.Issuers = append(out.Issuers, client.Issuer{
+			Provider: i.Provider, Issuer: i.Issuer, Credentials: i.Credentials, Down: i.Down,
+			ThrottledUntil: optional(i.ThrottledUntil),
+		})
 	}
 	for _, t := range st.Targets {
 		out.Targets = append(out.Targets, target(t))
@@ -101,7 +116,7 @@ func (h *handler) status(r call) (answer, error) {
 func problem(p service.LoginProblem) client.LoginProblem {
 	return client.LoginProblem{
 		GUID: p.GUID, Location: p.Location.String(), Scope: p.Scope.String(), Provider: p.Provider,
-		Error: p.Error, Failures: p.Failures, ExpiresAt: optional(p.ExpiresAt),
+		Error: p.Error, Failures: p.Failures, ExpiresAt: optional(p.ExpiresAt), GapAt: optional(p.GapAt),
 	}
 }
 

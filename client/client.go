@@ -174,9 +174,27 @@ func (c *Client) Credentials(ctx context.Context, filter url.Values) ([]Credenti
 	return list[Credential](ctx, c, "/v3/registry_credentials", filter)
 }
 
+// UpdateOptions say how an update goes about it.
+type UpdateOptions struct {
+	// Check has the new settings tried out first; nothing is changed where they do
+	// not work.
+	Check bool
+	// Revoke drops the old login at once.
+	Revoke bool
+}
+
 // UpdateCredential changes a credential.
-func (c *Client) UpdateCredential(ctx context.Context, guid string, in UpdateRequest) (Credential, error) {
-	return call[Credential](ctx, c, http.MethodPatch, credentialPath(guid), nil, in)
+func (c *Client) UpdateCredential(ctx context.Context, guid string, in UpdateRequest, o UpdateOptions) (Credential, error) {
+	q := url.Values{}
+	setFlag(q, "check", o.Check)
+	setFlag(q, "revoke", o.Revoke)
+	return call[Credential](ctx, c, http.MethodPatch, credentialPath(guid), q, in)
+}
+
+func setFlag(q url.Values, name string, on bool) {
+	if on {
+		q.Set(name, "true")
+	}
 }
 
 // DeleteCredential removes a credential and its login.
@@ -185,10 +203,35 @@ func (c *Client) DeleteCredential(ctx context.Context, guid string) error {
 	return err
 }
 
-// RefreshCredential mints a new login now.
-func (c *Client) RefreshCredential(ctx context.Context, guid string) (Credential, error) {
-	path := "/regcred/v1/registry_credentials/" + url.PathEscape(guid) + "/actions/refresh"
-	return call[Credential](ctx, c, http.MethodPost, path, nil, nil)
+// RefreshCredential mints a new login now; with revoke the old one is dropped first.
+func (c *Client) RefreshCredential(ctx context.Context, guid string, revoke bool) (Credential, error) {
+	q := url.Values{}
+	setFlag(q, "revoke", revoke)
+	return call[Credential](ctx, c, http.MethodPost, actionPath(guid, "refresh"), q, nil)
+}
+
+// CheckCredential mints a login and asks its registry whether it takes it, and
+// where repository is not "" whether that may be pulled.
+func (c *Client) CheckCredential(ctx context.Context, guid, repository string) (Check, error) {
+	q := url.Values{}
+	if repository != "" {
+		q.Set("repository", repository)
+	}
+	return call[Check](ctx, c, http.MethodPost, actionPath(guid, "check"), q, nil)
+}
+
+// Providers describes all providers of the server.
+func (c *Client) Providers(ctx context.Context) ([]Provider, error) {
+	return list[Provider](ctx, c, "/regcred/v1/providers", nil)
+}
+
+// Provider describes one provider.
+func (c *Client) Provider(ctx context.Context, name string) (Provider, error) {
+	return call[Provider](ctx, c, http.MethodGet, "/regcred/v1/providers/"+url.PathEscape(name), nil, nil)
+}
+
+func actionPath(guid, action string) string {
+	return "/regcred/v1/registry_credentials/" + url.PathEscape(guid) + "/actions/" + action
 }
 
 func credentialPath(guid string) string { return "/v3/registry_credentials/" + url.PathEscape(guid) }

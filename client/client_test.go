@@ -184,14 +184,19 @@ func TestUpdateRequest(t *testing.T) {
 	var got string
 	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		data, _ := io.ReadAll(r.Body)
-		got = r.Method + " " + r.URL.Path + " " + string(data)
+		got = r.Method + " " + r.URL.RequestURI() + " " + string(data)
 		_, _ = io.WriteString(w, `{}`)
 	})
 	in := client.UpdateRequest{Settings: map[string]*string{"a": &value, "b": nil}}
-	if _, err := c.UpdateCredential(t.Context(), "g", in); err != nil {
-		t.Fatal(err)
-	}
-	if want := `PATCH /v3/registry_credentials/g {"settings":{"a":"v","b":null}}`; got != want {
-		t.Errorf("sent %s, want %s", got, want)
+	for want, o := range map[string]client.UpdateOptions{
+		`PATCH /v3/registry_credentials/g {"settings":{"a":"v","b":null}}`:                        {},
+		`PATCH /v3/registry_credentials/g?check=true&revoke=true {"settings":{"a":"v","b":null}}`: {Check: true, Revoke: true},
+	} {
+		if _, err := c.UpdateCredential(t.Context(), "g", in, o); err != nil {
+			t.Fatal(err)
+		}
+		if got != want {
+			t.Errorf("sent %s, want %s", got, want)
+		}
 	}
 }

@@ -29,6 +29,8 @@ type Credential struct {
 	Settings      map[string]string `json:"settings,omitempty"`
 	Origin        string            `json:"origin"`
 	Login         *Login            `json:"login"`
+	// Warnings are what is to be known of the change that this answers.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Login is the state of a credential's login, never the login itself.
@@ -152,6 +154,39 @@ type UpdateRequest struct {
 	Metadata *Metadata          `json:"metadata,omitempty"`
 }
 
+// Provider describes what mints logins, and the settings that it takes.
+type Provider struct {
+	Name        string   `json:"name"`
+	Doc         string   `json:"doc"`
+	Hosts       string   `json:"hosts,omitempty"`
+	Permissions string   `json:"permissions"`
+	Fields      []Field  `json:"fields"`
+	Examples    []string `json:"examples"`
+}
+
+// Field is one setting of a Provider. Values of Secret fields are never shown;
+// Admin fields only an admin may set.
+type Field struct {
+	Name     string `json:"name"`
+	Doc      string `json:"doc"`
+	Default  string `json:"default,omitempty"`
+	Example  string `json:"example,omitempty"`
+	Required bool   `json:"required"`
+	Secret   bool   `json:"secret"`
+	Admin    bool   `json:"admin"`
+}
+
+// Check is what became of the check of a credential.
+type Check struct {
+	GUID string `json:"guid"`
+	// Accepted says that a login was minted and that the registry takes it.
+	Accepted bool `json:"accepted"`
+	// Steps say what was asked, in order, and what came back.
+	Steps []string `json:"steps"`
+	// Problem says in words what failed and what to do, "" where nothing did.
+	Problem string `json:"problem,omitempty"`
+}
+
 // Page is a list answer with Cloud Foundry's pagination.
 type Page[T any] struct {
 	Pagination Pagination `json:"pagination"`
@@ -206,6 +241,8 @@ type Status struct {
 	Current     bool           `json:"current"`
 	Credentials int            `json:"credentials"`
 	Problems    []LoginProblem `json:"problems"`
+	Rotations   []Rotation     `json:"rotations"`
+	Issuers     []Issuer       `json:"issuers"`
 	NextRenewal *time.Time     `json:"next_renewal"`
 	Targets     []Target       `json:"targets"`
 }
@@ -219,6 +256,26 @@ type LoginProblem struct {
 	Error     string     `json:"error"`
 	Failures  int        `json:"failures"`
 	ExpiresAt *time.Time `json:"expires_at"`
+	// GapAt is when pulls begin to fail unless a new login comes before.
+	GapAt *time.Time `json:"gap_at"`
+}
+
+// Rotation is a credential whose stored secret is to be replaced soon, or should
+// have been.
+type Rotation struct {
+	GUID     string    `json:"guid"`
+	Location string    `json:"location"`
+	Scope    string    `json:"scope"`
+	By       time.Time `json:"by"`
+}
+
+// Issuer is one that throttles, or does not answer.
+type Issuer struct {
+	Provider       string     `json:"provider"`
+	Issuer         string     `json:"issuer"`
+	Credentials    int        `json:"credentials"`
+	Down           bool       `json:"down"`
+	ThrottledUntil *time.Time `json:"throttled_until"`
 }
 
 // Target is the state of a delivery target.

@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"iter"
+	"time"
 
 	"regcred.dev"
 	"regcred.dev/imageref"
@@ -19,8 +20,10 @@ type Entry struct {
 	// DropRevision is the revision at which its login was last dropped on order; 0:
 	// never. What was delivered of it at an older revision is to go.
 	DropRevision uint64
-	// Login is nil where none was minted yet, or since it was dropped. It may be expired, and it may be of
-	// an older Version.
+	// RotateBy is when its stored secret is to be replaced; zero: that is not said.
+	RotateBy time.Time
+	// Login is nil where none was minted yet, or since it was dropped. It may be
+	// expired, and it may be of an older Version.
 	Login *regcred.Login
 	// Err says that the stored row does not pass its integrity check. Scope and
 	// Location are then those that were last known, if any were.
@@ -116,7 +119,8 @@ func newEntry(c regcred.Change, old *Entry) *Entry {
 		return &Entry{
 			GUID: c.Credential.GUID, Scope: c.Credential.Scope, Location: c.Credential.Location,
 			Provider: c.Credential.Provider, Version: c.Credential.Version,
-			Revision: c.Revision, DropRevision: c.Credential.DropRevision, Login: c.Login,
+			Revision: c.Revision, DropRevision: c.Credential.DropRevision, RotateBy: rotateBy(c.Credential),
+			Login: c.Login,
 		}
 	}
 	// Only the guid is to be trusted. What was known before keeps its place, so
@@ -127,4 +131,11 @@ func newEntry(c regcred.Change, old *Entry) *Entry {
 	}
 	entry.Revision, entry.Login, entry.Err = c.Revision, nil, c.Err
 	return entry
+}
+
+// rotateBy is RotateBy of a credential; what does not say when, says nothing here:
+// its provider's Check refuses it.
+func rotateBy(c regcred.Credential) time.Time {
+	at, _ := c.RotateBy()
+	return at
 }

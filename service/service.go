@@ -7,6 +7,7 @@ package service
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"slices"
 	"time"
@@ -25,6 +26,7 @@ type Options struct {
 	Providers map[string]regcred.Provider
 	Tokens    Tokens
 	Targets   Targets
+	Prober    Prober
 	// LoginLifetime is the longest lifetime of a login that provider regcred
 	// mints: so long a revocation is remembered.
 	LoginLifetime time.Duration
@@ -39,6 +41,7 @@ type Refresher interface {
 	Ensure(ctx context.Context, guid string) (regcred.Login, error)
 	Mint(ctx context.Context, guid string) (regcred.Login, error)
 	Status(guid string) (refresh.Status, bool)
+	Issuers() iter.Seq[refresh.IssuerStatus]
 }
 
 // Tokens is what a Service needs of package token.

@@ -2,11 +2,14 @@ package service
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"regcred.dev"
 	"regcred.dev/deliver"
 	"regcred.dev/imageref"
+	"regcred.dev/keyring"
+	"regcred.dev/refresh"
 )
 
 // Status is the server's state.
@@ -19,9 +22,26 @@ type Status struct {
 	// Problems are the credentials without a good login, and those whose last mint
 	// failed.
 	Problems []LoginProblem
+	// Rotations are the credentials whose stored secret is to be replaced within
+	// rotationNotice, or should have been.
+	Rotations []Rotation
+	// Issuers are those that are asked less often than they might be: they throttle,
+	// or do not answer.
+	Issuers []refresh.IssuerStatus
 	// NextRenewal is when the next login is due, zero where none is.
 	NextRenewal time.Time
 	Targets     []deliver.Status
+}
+
+// rotationNotice is how long before its day a rotation is in the status.
+const rotationNotice = 30 * 24 * time.Hour
+
+// Rotation is a credential whose stored secret is to be replaced.
+type Rotation struct {
+	GUID     string
+	Location imageref.Location
+	Scope    regcred.Scope
+	By       time.Time
 }
 
 // LoginProblem is a credential whose login needs attention.
@@ -33,6 +53,9 @@ type LoginProblem struct {
 	Error     string
 	Failures  int
 	ExpiresAt time.Time // of the login that still serves; zero where there is none
+	// GapAt is when pulls will begin to fail, or began to, unless a new login comes;
+	// zero: no such time is in sight.
+	GapAt time.Time
 }
 
 // Status returns the server's state. Errors: Denied.
@@ -51,23 +74,44 @@ func (s *Service) Status(ctx context.Context, caller regcred.Caller) (Status, er
 		if !rs.Due.IsZero() && (st.NextRenewal.IsZero() || rs.Due.Before(st.NextRenewal)) {
 			st.NextRenewal = rs.Due
 		}
-		p := LoginProblem{GUID: e.GUID, Location: e.Location, Scope: e.Scope, Provider: e.Provider, Error: rs.Problem, Failures: rs.Failures}
-		if e.Login != nil {
-			p.ExpiresAt = e.Login.ExpiresAt
-		}
-		switch {
-		case e.Err != nil:
-			p.Error = regcred.MessageOf(e.Err)
-		case e.Login == nil && p.Error == "":
-			p.Error = "no login was minted yet"
-		case e.Login != nil && e.Login.Expired(now) && p.Error == "":
-			p.Error = "the login has expired"
-		}
-		if p.Error != "" {
+		if p := problemOf(e, rs, now); p.Error != "" {
 			st.Problems = append(st.Problems, p)
 		}
+		if !e.RotateBy.IsZero() && e.RotateBy.Before(now.Add(rotationNotice)) {
+			st.Rotations = append(st.Rotations, Rotation{GUID: e.GUID, Location: e.Location, Scope: e.Scope, By: e.RotateBy})
+		}
 	}
+	for is := range s.o.Refresher.Issuers() {
+		if is.Down || !is.ThrottledUntil.IsZero() {
+			st.Issuers = append(st.Issuers, is)
+		}
+	}
+	slices.SortFunc(st.Rotations, func(a, b Rotation) int { return a.By.Compare(b.By) })
 	return st, nil
+}
+
+// problemOf says what is wrong with a credential's login; Error is "" where nothing
+// is.
+func problemOf(e *keyring.Entry, rs refresh.Status, now time.Time) LoginProblem {
+	p := LoginProblem{
+		GUID: e.GUID, Location: e.Location, Scope: e.Scope, Provider: e.Provider,
+		Error: rs.Problem, Failures: rs.Failures, GapAt: rs.GapAt,
+	}
+	if e.Login != nil {
+		p.ExpiresAt = e.Login.ExpiresAt
+	}
+	switch {
+	case e.Err != nil:
+		p.Error = regcred.MessageOf(e.Err)
+	case p.Error != "":
+	case e.Login == nil && e.DropRevision != 0:
+		p.Error = "its login was revoked, and no new one was minted yet"
+	case e.Login == nil:
+		p.Error = "no login was minted yet"
+	case e.Login.Expired(now):
+		p.Error = "the login has expired"
+	}
+	return p
 }
 
 // ConfirmTarget lets a target carry out the removals that it holds back.

@@ -39,7 +39,7 @@ var rules = []rule{
 		libraries: "github.com/distribution/reference github.com/go-jose/go-jose/v4"},
 	{packages: "internal/web", imports: "regcred"},
 	{packages: "provider/regcred", imports: "regcred imageref token"},
-	{packages: "provider/internal/...", imports: "regcred imageref"},
+	{packages: "provider/internal/...", imports: "regcred imageref internal/web provider/internal/...", libraries: "any"},
 	{packages: "provider/*", imports: "regcred imageref internal/web provider/internal/...", libraries: "any",
 		tests: "regcredtest/... refresh"},
 	{packages: "probe/...", imports: "regcred imageref internal/web"},
@@ -59,7 +59,7 @@ var rules = []rule{
 
 	{packages: "cloudfoundry/...", imports: "regcred imageref keyring deliver cloudfoundry", libraries: "any"},
 
-	{packages: "service", imports: "regcred imageref keyring refresh token deliver",
+	{packages: "service", imports: "regcred imageref keyring refresh token deliver probe",
 		libraries: "github.com/google/uuid", tests: "provider/static"},
 	{packages: "client", imports: "regcred"},
 	{packages: "api", imports: "regcred imageref keyring deliver service client",

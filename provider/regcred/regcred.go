@@ -105,6 +105,8 @@ func (p *Provider) Describe() regcred.ProviderInfo {
 			},
 		},
 		Permissions: "None: the server signs these logins itself.",
+		Hosts:       "This server's own registry, " + p.o.Host + ".",
+		Examples:    []string{"--set repositories=acme/*", "--set repositories=acme/app --set actions=pull,push --set lifetime=15m"},
 	}
 }
 

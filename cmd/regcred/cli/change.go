@@ -17,7 +17,9 @@ import (
 // updateFlags say what an update changes.
 type updateFlags struct {
 	sourceFlags
-	unset []string
+	unset   []string
+	noCheck bool
+	revoke  bool
 }
 
 func (p *Program) credentialUpdate() *cobra.Command {
@@ -27,16 +29,20 @@ func (p *Program) credentialUpdate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "update GUID|LOCATION",
 		Short: "Change a credential's user name, password or settings",
-		Long: `Change a credential. The location and scope cannot be changed. The old login
-serves until the new one is there.
+		Long: `Change a credential. The location and scope cannot be changed.
 
 Without flags it changes the password, which is read from REGCRED_PASSWORD or
 asked for. --username by itself changes just the user name; add --password-stdin to
 change both. Of a provider's credential, --set and --set-file change the settings
-that they name and --unset removes one; the others stay.`,
+that they name and --unset removes one; the others stay.
+
+Before anything is changed a login is minted from what is new, and the registry is
+asked whether it takes it; --no-check leaves that out. The old login serves until
+the new one is there; --revoke drops it at once, wherever it was delivered, for one
+that leaked.`,
 		Args: wantArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in, err := change.request()
+			in, plain, err := change.request(p.Stdin)
 			if err != nil {
 				return err
 			}
@@ -47,7 +53,11 @@ that they name and --unset removes one; the others stay.`,
 			if err := p.addPassword(cmd.Context(), &in, cred, change.passwordStdin); err != nil {
 				return err
 			}
-			if cred, err = c.UpdateCredential(cmd.Context(), cred.GUID, in); err != nil {
+			if err := p.refuseSecrets(cmd.Context(), c, cred.Provider, plain); err != nil {
+				return err
+			}
+			how := client.UpdateOptions{Check: !change.noCheck, Revoke: change.revoke}
+			if cred, err = c.UpdateCredential(cmd.Context(), cred.GUID, in, how); err != nil {
 				return err
 			}
 			return out.write(p.Stdout, cred, func(w io.Writer) { describeCredential(w, "updated", cred) })
@@ -56,22 +66,21 @@ that they name and --unset removes one; the others stay.`,
 	scope.add(cmd)
 	change.add(cmd)
 	cmd.Flags().StringArrayVar(&change.unset, "unset", nil, "a provider's setting to remove, `key`; may be repeated")
+	cmd.Flags().BoolVar(&change.noCheck, "no-check", false, "change it without trying the new login first")
+	cmd.Flags().BoolVar(&change.revoke, "revoke", false, "drop the old login at once, everywhere: it leaked")
 	out.add(cmd)
 	return cmd
 }
 
-// request returns the update, less the password.
-func (f *updateFlags) request() (client.UpdateRequest, error) {
-	var in client.UpdateRequest
+// request returns the update, less the password, and the names of the settings
+// that --set gives.
+func (f *updateFlags) request(stdin io.Reader) (in client.UpdateRequest, plain []string, err error) {
 	if f.username != "" {
 		in.Username = &f.username
 	}
-	set, err := f.settings()
-	if err != nil {
-		return in, err
-	}
-	if len(set)+len(f.unset) == 0 {
-		return in, nil
+	set, plain, err := f.settings(stdin)
+	if err != nil || len(set)+len(f.unset) == 0 {
+		return in, nil, err
 	}
 	in.Settings = map[string]*string{}
 	for key, value := range set {
@@ -79,11 +88,11 @@ func (f *updateFlags) request() (client.UpdateRequest, error) {
 	}
 	for _, key := range f.unset {
 		if _, ok := in.Settings[key]; ok || key == "" {
-			return in, usagef("--unset %q: name a setting that the same command does not set", key)
+			return in, nil, usagef("--unset %q: name a setting that the same command does not set", key)
 		}
 		in.Settings[key] = nil
 	}
-	return in, nil
+	return in, plain, nil
 }
 
 // addPassword adds the new password to an update, where it changes that.
@@ -136,20 +145,27 @@ func (p *Program) credentialDelete() *cobra.Command {
 func (p *Program) credentialRefresh() *cobra.Command {
 	var scope scopeFlags
 	var out outputFlag
+	var revoke bool
 	cmd := &cobra.Command{
 		Use: "refresh GUID|LOCATION", Short: "Mint a new login now", Args: wantArgs(cobra.ExactArgs(1)),
+		Long: `Mint a new login now; the old one serves until it is there. With --revoke the old
+one is dropped first, wherever it was delivered, for one that leaked: where no new
+one can be minted there is then none. What the issuer gave stays good at the issuer
+until it expires, unless that is regcred's own registry: replace a key that leaked
+with 'regcred credential update --revoke'.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, cred, err := p.find(cmd.Context(), args[0], &scope)
 			if err != nil {
 				return err
 			}
-			if cred, err = c.RefreshCredential(cmd.Context(), cred.GUID); err != nil {
+			if cred, err = c.RefreshCredential(cmd.Context(), cred.GUID, revoke); err != nil {
 				return err
 			}
 			return out.write(p.Stdout, cred, func(w io.Writer) { describeCredential(w, "refreshed", cred) })
 		},
 	}
 	scope.add(cmd)
+	cmd.Flags().BoolVar(&revoke, "revoke", false, "drop the old login first, everywhere: it leaked")
 	out.add(cmd)
 	return cmd
 }

@@ -25,31 +25,56 @@ func (f *sourceFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&f.username, "username", "u", "", "user name at the registry")
 	cmd.Flags().BoolVar(&f.passwordStdin, "password-stdin", false, "read the password from standard input")
 	cmd.Flags().StringArrayVar(&f.set, "set", nil, "a provider's setting, `key=value`; may be repeated")
-	cmd.Flags().StringArrayVar(&f.setFile, "set-file", nil, "a provider's setting read from a file, `key=path`, for secrets; may be repeated")
+	cmd.Flags().StringArrayVar(&f.setFile, "set-file", nil, "a provider's setting read from a file, `key=path`, for secrets; - is standard input; may be repeated")
 }
 
-// settings reads --set and --set-file.
-func (f *sourceFlags) settings() (map[string]string, error) {
-	settings := map[string]string{}
+// settings reads --set and --set-file, and returns the names of those that --set
+// gives.
+func (f *sourceFlags) settings(stdin io.Reader) (settings map[string]string, plain []string, err error) {
+	settings = map[string]string{}
 	for _, s := range f.set {
 		key, value, ok := strings.Cut(s, "=")
 		if !ok || key == "" {
-			return nil, usagef("--set: write key=value")
+			return nil, nil, usagef("--set: write key=value")
 		}
 		settings[key] = value
+		plain = append(plain, key)
 	}
 	for _, s := range f.setFile {
 		key, path, ok := strings.Cut(s, "=")
 		if !ok || key == "" || path == "" {
-			return nil, usagef("--set-file: write key=path")
+			return nil, nil, usagef("--set-file: write key=path")
 		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return nil, err
+		if settings[key], err = readSetting(path, stdin); err != nil {
+			return nil, nil, err
 		}
-		settings[key] = strings.TrimSuffix(string(data), "\n")
 	}
-	return settings, nil
+	return settings, plain, nil
+}
+
+// maxSetting bounds a setting that is read from a file, in bytes.
+const maxSetting = 1 << 20
+
+func readSetting(path string, stdin io.Reader) (string, error) {
+	from := stdin
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		from = f
+	}
+	data, err := io.ReadAll(io.LimitReader(from, maxSetting+1))
+	switch {
+	case err != nil:
+		return "", err
+	case len(data) > maxSetting:
+		return "", regcred.Errorf(regcred.TooLarge, "%s is larger than %d bytes: a setting is a key or a token", path, maxSetting)
+	case len(data) == 0:
+		return "", regcred.Errorf(regcred.Invalid, "%s is empty", path)
+	}
+	return strings.TrimSuffix(string(data), "\n"), nil
 }
 
 func (p *Program) credentialCreate() *cobra.Command {
@@ -64,17 +89,22 @@ foundation, or the organization, space or app that the flags name.
 
 The password never comes from a flag: it is read from REGCRED_PASSWORD, from
 standard input with --password-stdin, or asked for. With a provider the location
-may be left out where the provider knows it.`,
+may be left out where the provider knows it: see 'regcred provider describe NAME'.`,
 		Example: `  regcred credential create registry.example.com/acme --org acme --username robot
-  regcred credential create --provider regcred --set repositories='acme/*'`,
+  regcred credential create --provider regcred --set repositories='acme/*'
+  regcred credential create 123456789012.dkr.ecr.eu-west-1.amazonaws.com --provider ecr \
+      --set access-key-id=AKIA... --set-file secret-access-key=key.txt`,
 		Args: wantArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in, err := p.createRequest(cmd.Context(), args, &scope, &source)
+			in, plain, err := p.createRequest(cmd.Context(), args, &scope, &source)
 			if err != nil {
 				return err
 			}
 			c, err := p.connect(cmd.Context())
 			if err != nil {
+				return err
+			}
+			if err := p.refuseSecrets(cmd.Context(), c, in.Provider, plain); err != nil {
 				return err
 			}
 			cred, err := c.CreateCredential(cmd.Context(), in)
@@ -91,16 +121,18 @@ may be left out where the provider knows it.`,
 	return cmd
 }
 
-func (p *Program) createRequest(ctx context.Context, args []string, scope *scopeFlags, source *sourceFlags) (client.CreateRequest, error) {
+// createRequest returns the request that the flags ask for, and the names of the
+// settings that --set gives.
+func (p *Program) createRequest(ctx context.Context, args []string, scope *scopeFlags, source *sourceFlags) (in client.CreateRequest, plain []string, err error) {
 	s, err := scope.scope()
 	if err != nil {
-		return client.CreateRequest{}, err
+		return in, nil, err
 	}
-	settings, err := source.settings()
+	settings, plain, err := source.settings(p.Stdin)
 	if err != nil {
-		return client.CreateRequest{}, err
+		return in, nil, err
 	}
-	in := client.CreateRequest{
+	in = client.CreateRequest{
 		Provider: source.provider, Settings: settings, Username: source.username,
 		Relationships: client.RelationshipsOf(s),
 	}
@@ -110,19 +142,19 @@ func (p *Program) createRequest(ctx context.Context, args []string, scope *scope
 	static := isStatic(source.provider)
 	switch {
 	case static && source.username == "":
-		return in, usagef("say what its logins come from: --username, or --provider")
+		return in, nil, usagef("say what its logins come from: --username, or --provider")
 	case static && in.Location == "":
-		return in, usagef("a credential with a user name needs a LOCATION, such as registry.example.com")
+		return in, nil, usagef("a credential with a user name needs a LOCATION, such as registry.example.com")
 	case !static && source.username != "":
-		return in, usagef("--username and --provider exclude each other")
+		return in, nil, usagef("--username and --provider exclude each other")
 	case !static && source.passwordStdin:
-		return in, usagef("--password-stdin and --provider exclude each other: a provider's secrets come from --set-file")
+		return in, nil, usagef("--password-stdin and --provider exclude each other: a provider's secrets come from --set-file")
 	case static:
 		password, err := p.password(ctx, source.passwordStdin)
 		in.Password = password.Reveal()
-		return in, err
+		return in, nil, err
 	}
-	return in, nil
+	return in, plain, nil
 }
 
 // isStatic reports whether a provider's logins are a user name and password that

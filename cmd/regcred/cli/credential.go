@@ -17,7 +17,7 @@ import (
 func (p *Program) credentialCommand() *cobra.Command {
 	return group("credential", "Store, list, change and delete registry credentials",
 		p.credentialCreate(), p.credentialList(), p.credentialGet(),
-		p.credentialUpdate(), p.credentialDelete(), p.credentialRefresh())
+		p.credentialUpdate(), p.credentialDelete(), p.credentialRefresh(), p.credentialCheck())
 }
 
 // describeCredential says what became of a credential.
@@ -25,6 +25,9 @@ func describeCredential(w io.Writer, verb string, c client.Credential) {
 	fmt.Fprintf(w, "credential %s %s: %s at scope %s\n", c.GUID, verb, orElse(c.Canonical, "location not yet known"), scopeText(c))
 	if c.Location != "" && c.Location != c.Canonical {
 		fmt.Fprintf(w, "%s is kept in its canonical form, %s\n", c.Location, c.Canonical)
+	}
+	for _, warning := range c.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", warning)
 	}
 	switch l := c.Login; {
 	case l == nil:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -144,13 +145,29 @@ func describeStatus(w io.Writer, st client.Status) {
 	}
 	for _, pr := range st.Problems {
 		fmt.Fprintf(w, "problem: %s at scope %s (%s): %s\n", orElse(pr.Location, pr.Provider), pr.Scope, pr.GUID, pr.Error)
-		if pr.ExpiresAt != nil {
+		switch {
+		case pr.GapAt != nil:
+			fmt.Fprintf(w, "  pulls fail from %s on (%s) unless a new login comes before\n", pr.GapAt.Format(timeFormat), until(pr.GapAt))
+		case pr.ExpiresAt != nil:
 			fmt.Fprintf(w, "  its login expires %s\n", until(pr.ExpiresAt))
 		}
+	}
+	for _, i := range st.Issuers {
+		fmt.Fprintf(w, "issuer %s %s (%s): %s\n", i.Provider, i.Issuer, count(i.Credentials, "credential"), issuerState(i))
+	}
+	for _, r := range st.Rotations {
+		fmt.Fprintf(w, "rotate: %s at scope %s (%s): what is stored is to be replaced by %s\n", orElse(r.Location, "?"), r.Scope, r.GUID, r.By.Format(time.DateOnly))
 	}
 	for _, t := range st.Targets {
 		describeTarget(w, t)
 	}
+}
+
+func issuerState(i client.Issuer) string {
+	if i.ThrottledUntil != nil {
+		return "it asked to be left alone, and is asked again " + until(i.ThrottledUntil)
+	}
+	return "it does not answer, and is tried now and then"
 }
 
 func describeTarget(w io.Writer, t client.Target) {

@@ -18,6 +18,20 @@ var (
 	credentialsDesc = prometheus.NewDesc("regcred_credentials",
 		"Credentials by provider, and whether they have a login that is valid now.",
 		[]string{"provider", "login"}, nil)
+	gapDesc = prometheus.NewDesc("regcred_login_gap_timestamp_seconds",
+		"When pulls with the credential begin to fail, in Unix time, where no new login is to be had. Absent where no such time is in sight.",
+		[]string{"guid", "location", "scope", "provider"}, nil)
+	rotateDesc = prometheus.NewDesc("regcred_rotate_by_timestamp_seconds",
+		"When the stored secret of the credential is to be replaced, in Unix time.",
+		[]string{"guid", "location", "scope", "provider"}, nil)
+	issuerMintsDesc = prometheus.NewDesc("regcred_issuer_mints_total",
+		"Mints by issuer and outcome: ok, or failed.", []string{"provider", "issuer", "outcome"}, nil)
+	issuerRateDesc = prometheus.NewDesc("regcred_issuer_rate_limit",
+		"Mints a second that the issuer is asked for at most now. Absent where there is no limit.", []string{"provider", "issuer"}, nil)
+	issuerThrottledDesc = prometheus.NewDesc("regcred_issuer_throttled",
+		"1 while the issuer is left alone because it asked for that.", []string{"provider", "issuer"}, nil)
+	issuerDownDesc = prometheus.NewDesc("regcred_issuer_down",
+		"1 while the issuer does not answer.", []string{"provider", "issuer"}, nil)
 	targetSyncedDesc = prometheus.NewDesc("regcred_target_last_sync_timestamp_seconds",
 		"When the target was last made to match, in Unix time.", []string{"target"}, nil)
 	targetEntriesDesc = prometheus.NewDesc("regcred_target_entries",
@@ -35,7 +49,11 @@ func (s *Server) metrics() *prometheus.Registry {
 
 // Describe implements prometheus.Collector.
 func (s *Server) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{expiryDesc, failuresDesc, credentialsDesc, targetSyncedDesc, targetEntriesDesc, targetProblemDesc} {
+	for _, d := range []*prometheus.Desc{
+		expiryDesc, failuresDesc, credentialsDesc, gapDesc, rotateDesc,
+		issuerMintsDesc, issuerRateDesc, issuerThrottledDesc, issuerDownDesc,
+		targetSyncedDesc, targetEntriesDesc, targetProblemDesc,
+	} {
 		ch <- d
 	}
 }
@@ -61,14 +79,43 @@ func (s *Server) Collect(ch chan<- prometheus.Metric) {
 			}
 		}
 		counts[kind{labels[3], state}]++
-		if st, ok := s.fresh.Status(e.GUID); ok && st.Failures > 0 {
+		if !e.RotateBy.IsZero() {
+			ch <- gauge(rotateDesc, float64(e.RotateBy.Unix()), labels...)
+		}
+		st, _ := s.fresh.Status(e.GUID)
+		if st.Failures > 0 {
 			ch <- gauge(failuresDesc, float64(st.Failures), labels...)
+		}
+		if !st.GapAt.IsZero() {
+			ch <- gauge(gapDesc, float64(st.GapAt.Unix()), labels...)
 		}
 	}
 	for k, n := range counts {
 		ch <- gauge(credentialsDesc, float64(n), k.provider, k.login)
 	}
+	s.collectIssuers(ch)
 	s.collectTargets(ch)
+}
+
+// collectIssuers leaves out what asks nobody.
+func (s *Server) collectIssuers(ch chan<- prometheus.Metric) {
+	for i := range s.fresh.Issuers() {
+		if i.Issuer == "" {
+			continue
+		}
+		provider, issuer := strings.ToValidUTF8(i.Provider, "?"), strings.ToValidUTF8(i.Issuer, "?")
+		ch <- counter(issuerMintsDesc, i.Mints, provider, issuer, "ok")
+		ch <- counter(issuerMintsDesc, i.Failures, provider, issuer, "failed")
+		if i.Rate > 0 {
+			ch <- gauge(issuerRateDesc, i.Rate, provider, issuer)
+		}
+		ch <- gauge(issuerThrottledDesc, oneIf(!i.ThrottledUntil.IsZero()), provider, issuer)
+		ch <- gauge(issuerDownDesc, oneIf(i.Down), provider, issuer)
+	}
+}
+
+func counter(d *prometheus.Desc, v uint64, labels ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
 }
 
 func (s *Server) collectTargets(ch chan<- prometheus.Metric) {

@@ -26,8 +26,7 @@ import (
 	"regcred.dev/deliver/dockerconfig"
 	"regcred.dev/imageref"
 	"regcred.dev/keyring"
-	regcredprovider "regcred.dev/provider/regcred"
-	"regcred.dev/provider/static"
+	"regcred.dev/probe"
 	"regcred.dev/refresh"
 	"regcred.dev/registry"
 	"regcred.dev/registry/blob"
@@ -122,13 +121,7 @@ func (s *Server) assemble(version string) error {
 		return fmt.Errorf("public URL: %w", err)
 	}
 	providers := map[string]regcred.Provider{}
-	for _, p := range []regcred.Provider{
-		static.New(),
-		regcredprovider.New(regcredprovider.Options{
-			Signer: s.tokens, Host: host.Host(),
-			Lifetime: s.cfg.Registry.LoginLifetime, MaxLifetime: s.cfg.Registry.LoginLifetime,
-		}),
-	} {
+	for _, p := range s.providers(host.Host()) {
 		providers[p.Describe().Name] = p
 	}
 	s.books = keyring.New(s.store.ID())
@@ -137,7 +130,7 @@ func (s *Server) assemble(version string) error {
 	s.runner = deliver.NewRunner(deliver.Options{Books: s.books, Targets: s.targets(), Log: s.log})
 	s.svc = service.New(service.Options{
 		Store: s.store, Books: s.books, Refresher: s.fresh, Providers: providers, Tokens: s.tokens,
-		Targets: s.runner, LoginLifetime: s.maxLifetime(), Version: version, Log: s.log,
+		Targets: s.runner, Prober: probe.New(probe.Options{}), LoginLifetime: s.maxLifetime(), Version: version, Log: s.log,
 	})
 	if s.blobs, err = blob.Open(s.path(registryName)); err != nil {
 		return err

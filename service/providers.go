@@ -1,0 +1,93 @@
+package service
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"regcred.dev"
+)
+
+// Providers describes all providers of the server, by name. Every caller that is
+// known may read them.
+func (s *Service) Providers(ctx context.Context, caller regcred.Caller) ([]regcred.ProviderInfo, error) {
+	if caller.Role == "" {
+		return nil, s.requireAdmin(ctx, caller, "list providers")
+	}
+	var list []regcred.ProviderInfo
+	for _, name := range s.providerNames() {
+		list = append(list, s.o.Providers[name].Describe())
+	}
+	return list, nil
+}
+
+// Provider describes one provider. Errors: NotFound.
+func (s *Service) Provider(ctx context.Context, caller regcred.Caller, name string) (regcred.ProviderInfo, error) {
+	list, err := s.Providers(ctx, caller)
+	if err != nil {
+		return regcred.ProviderInfo{}, err
+	}
+	for _, info := range list {
+		if info.Name == name {
+			return info, nil
+		}
+	}
+	return regcred.ProviderInfo{}, regcred.Errorf(regcred.NotFound, "%s", s.noProvider(name))
+}
+
+func (s *Service) providerNames() []string { return slices.Sorted(maps.Keys(s.o.Providers)) }
+
+func (s *Service) noProvider(name string) string {
+	return "there is no provider \"" + name + "\"; there are " + strings.Join(s.providerNames(), ", ")
+}
+
+// configure gives a credential its provider's settings and has them checked: what
+// would use or direct the server itself only from an admin.
+// Errors: Invalid, Denied.
+func (s *Service) configure(caller regcred.Caller, c *regcred.Credential, settings map[string]regcred.Secret) error {
+	p, ok := s.o.Providers[c.Provider]
+	if !ok {
+		return regcred.Errorf(regcred.Invalid, "%s", s.noProvider(c.Provider))
+	}
+	secret := map[string]bool{}
+	for _, f := range p.Describe().Fields {
+		secret[f.Name] = f.Secret
+	}
+	c.Settings, c.Secrets = nil, nil
+	for name, value := range settings {
+		if secret[name] {
+			c.Secrets = put(c.Secrets, name, value)
+		} else {
+			c.Settings = put(c.Settings, name, value.Reveal())
+		}
+	}
+	if err := p.Check(*c); err != nil {
+		return err
+	}
+	if uses := p.Uses(*c); len(uses) > 0 && !caller.IsAdmin() {
+		return regcred.Errorf(regcred.Denied, "only an admin may store this credential of provider %s: it uses %s", c.Provider, strings.Join(uses, ", "))
+	}
+	return nil
+}
+
+// noReferences refuses settings that look like the configuration's references:
+// nobody but who writes that file may have the server's files and environment read.
+func noReferences(settings map[string]regcred.Secret) error {
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		for _, prefix := range []string{"file:", "env:"} {
+			if strings.HasPrefix(settings[name].Reveal(), prefix) {
+				return regcred.Errorf(regcred.Invalid, "the setting %q begins with %q: only the server's configuration resolves such references. Send the value itself; the command line reads it from a file with --set-file %s=PATH", name, prefix, name)
+			}
+		}
+	}
+	return nil
+}
+
+func put[V any](m map[string]V, key string, value V) map[string]V {
+	if m == nil {
+		m = map[string]V{}
+	}
+	m[key] = value
+	return m
+}

@@ -1,0 +1,98 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"regcred.dev"
+)
+
+// Delete removes a credential and its login. Logins of regcred's own registry
+// that were minted from it are refused from now on.
+// Errors: NotFound, Denied, ReadOnly.
+func (s *Service) Delete(ctx context.Context, caller regcred.Caller, guid string) error {
+	c, err := s.mayChange(ctx, caller, guid, "delete credential")
+	// One that cannot be read can still be deleted: that is how it is mended.
+	if err != nil && (regcred.CodeOf(err) != regcred.Corrupt || !caller.IsAdmin()) {
+		return err
+	}
+	c.GUID = guid
+	return s.remove(ctx, c, "caller", caller)
+}
+
+// remove deletes a credential, and says so with the attributes.
+func (s *Service) remove(ctx context.Context, c regcred.Credential, attrs ...any) error {
+	// A caller who goes away does not leave it half done.
+	ctx = context.WithoutCancel(ctx)
+	// Revoked first: a crash between the two leaves a credential without a good
+	// login, never a good login without its credential.
+	if err := s.revoke(ctx, c.GUID); err != nil {
+		return err
+	}
+	revision, err := s.o.Store.Delete(ctx, c.GUID)
+	if err != nil {
+		_, mintErr := s.o.Refresher.Mint(ctx, c.GUID) // in place of the one that was revoked
+		return errors.Join(err, mintErr)
+	}
+	s.o.Log.InfoContext(ctx, "credential deleted", append([]any{"credential", c}, attrs...)...)
+	s.settle(ctx, revision)
+	return s.revoke(ctx, c.GUID) // what was minted in between
+}
+
+// Refresh mints a new login now. With revoke the old one is dropped first,
+// wherever it was delivered: for one that leaked. Where no new one can be minted
+// there is then none. Errors: NotFound, Denied, and those of Provider.Mint.
+func (s *Service) Refresh(ctx context.Context, caller regcred.Caller, guid string, revoke bool) (Credential, error) {
+	c, err := s.Get(ctx, caller, guid)
+	if err != nil {
+		return Credential{}, err
+	}
+	if err := s.requireAdmin(ctx, caller, "refresh credential"); err != nil {
+		return Credential{}, err
+	}
+	if revoke {
+		if err := s.drop(ctx, caller, c.Credential); err != nil {
+			return Credential{}, err
+		}
+	}
+	if _, err := s.o.Refresher.Mint(ctx, guid); err != nil {
+		if revoke {
+			err = explain(err, "the old login was revoked; a new one is minted as soon as that is possible")
+		}
+		return Credential{}, err
+	}
+	return s.current(ctx, c.Credential), nil
+}
+
+// drop ends the login of a credential: its registry refuses it where that is
+// regcred's own, and every target takes it away.
+func (s *Service) drop(ctx context.Context, caller regcred.Caller, c regcred.Credential) error {
+	ctx = context.WithoutCancel(ctx)
+	if err := s.revoke(ctx, c.GUID); err != nil {
+		return err
+	}
+	revision, err := s.o.Store.DropLogin(ctx, c.GUID)
+	if err != nil {
+		return err
+	}
+	s.o.Log.InfoContext(ctx, "login revoked", "credential", c, "caller", caller)
+	s.settle(ctx, revision)
+	return nil
+}
+
+// explain adds to an error what became of the operation.
+func explain(err error, hint string) error {
+	return regcred.Errorf(regcred.CodeOf(err), "%w; %s", err, hint)
+}
+
+// revoke ends what was minted from a credential so far.
+func (s *Service) revoke(ctx context.Context, guid string) error {
+	now := time.Now()
+	until := now.Add(s.o.LoginLifetime)
+	// A login may be of a time when lifetimes were longer.
+	if l, err := s.o.Store.Login(ctx, guid); err == nil && l.ExpiresAt.After(until) {
+		until = l.ExpiresAt
+	}
+	return s.o.Tokens.Revoke(ctx, guid, now, until)
+}

@@ -1,0 +1,161 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"maps"
+
+	"regcred.dev"
+)
+
+// CredentialUpdate is what an update changes; what is nil stays.
+type CredentialUpdate struct {
+	Username *string
+	Password *regcred.Secret
+	// Settings are merged into the provider's; a nil value removes one.
+	Settings    map[string]*regcred.Secret
+	Labels      map[string]string
+	Annotations map[string]string
+
+	// Check has a login minted from the new settings, and the registry asked about
+	// it, before anything is changed.
+	Check bool
+	// Revoke drops the old login at once, in place of letting it serve until the new
+	// one is there: for one that leaked.
+	Revoke bool
+}
+
+// apply changes a credential as the update says. Errors: Invalid, Denied.
+func (s *Service) apply(caller regcred.Caller, c *regcred.Credential, up CredentialUpdate) error {
+	if up.Username != nil {
+		c.Username = *up.Username
+	}
+	if up.Password != nil {
+		c.Password = *up.Password
+	}
+	if up.Labels != nil {
+		c.Labels = up.Labels
+	}
+	if up.Annotations != nil {
+		c.Annotations = up.Annotations
+	}
+	settings := settingsOf(*c)
+	for name, value := range up.Settings {
+		delete(settings, name)
+		if value != nil {
+			settings[name] = *value
+		}
+	}
+	return s.configure(caller, c, settings)
+}
+
+// settingsOf returns a credential's settings, secret or not.
+func settingsOf(c regcred.Credential) map[string]regcred.Secret {
+	all := map[string]regcred.Secret{}
+	for name, value := range c.Settings {
+		all[name] = regcred.NewSecret(value)
+	}
+	maps.Copy(all, c.Secrets)
+	return all
+}
+
+// Update changes a credential and waits for its new login; until that is there
+// the old one serves, unless it is to be revoked.
+//
+// Errors: NotFound, Denied, ReadOnly, Invalid; Stale where somebody else changed it
+// while it was checked; where it is checked those of Provider.Mint too, and Denied
+// where the registry refuses the login: nothing is changed then.
+func (s *Service) Update(ctx context.Context, caller regcred.Caller, guid string, up CredentialUpdate) (Credential, error) {
+	if _, err := s.mayChange(ctx, caller, guid, "update credential"); err != nil {
+		return Credential{}, err
+	}
+	if err := noReferences(given(up.Settings)); err != nil {
+		return Credential{}, err
+	}
+	var checked checkedUpdate
+	if up.Check {
+		var err error
+		if checked, err = s.checkUpdate(ctx, caller, guid, up); err != nil {
+			return Credential{}, err
+		}
+	}
+	c, err := s.o.Store.Update(ctx, guid, func(c *regcred.Credential) error {
+		if checked.version != 0 && checked.version != c.Version {
+			return regcred.Errorf(regcred.Stale, "credential %s was changed by somebody else meanwhile: look at it and try again", guid)
+		}
+		return s.apply(caller, c, up)
+	})
+	if err != nil {
+		return Credential{}, err
+	}
+	s.o.Log.InfoContext(ctx, "credential updated", "credential", c, "version", c.Version, "caller", caller)
+	if up.Revoke {
+		if err := s.drop(ctx, caller, c); err != nil {
+			return Credential{}, err
+		}
+	}
+	out := s.withNewLogin(ctx, c)
+	out.Warnings = checked.warnings
+	return out, nil
+}
+
+// given returns the settings that an update sets.
+func given(settings map[string]*regcred.Secret) map[string]regcred.Secret {
+	set := map[string]regcred.Secret{}
+	for name, value := range settings {
+		if value != nil {
+			set[name] = *value
+		}
+	}
+	return set
+}
+
+// checkedUpdate is an update that was tried out.
+type checkedUpdate struct {
+	version  uint64 // of the credential that it was tried on
+	warnings []string
+}
+
+// checkUpdate mints a login from the settings as they would be, and asks the
+// registry about it. Where that cannot be asked it is a warning: it may be reached
+// from the nodes alone.
+func (s *Service) checkUpdate(ctx context.Context, caller regcred.Caller, guid string, up CredentialUpdate) (checkedUpdate, error) {
+	const hint = "nothing was changed; --no-check (check=false) stores it all the same"
+	old, err := s.o.Store.Get(ctx, guid)
+	if err != nil {
+		return checkedUpdate{}, err
+	}
+	c := old.Clone()
+	if err := s.apply(caller, &c, up); err != nil {
+		return checkedUpdate{}, err
+	}
+	checked := checkedUpdate{version: old.Version}
+	if c.SameSource(old) {
+		return checked, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, mintTimeout)
+	defer cancel()
+	login, err := s.o.Providers[c.Provider].Mint(ctx, c)
+	if err == nil && c.Location.IsZero() && len(login.Hosts) == 0 {
+		err = regcred.Errorf(regcred.Invalid, "the login is for no registry that is known")
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = regcred.Errorf(regcred.Unavailable, "no login was minted within %s", mintTimeout)
+	}
+	if err != nil {
+		return checked, explain(err, hint)
+	}
+	host := c.Location.Host()
+	if c.Location.IsZero() {
+		host = login.Hosts[0]
+	}
+	_, err = s.o.Prober.Probe(ctx, host, login, "")
+	switch {
+	case err == nil:
+	case regcred.CodeOf(err) == regcred.Denied:
+		return checked, explain(err, hint)
+	default:
+		checked.warnings = append(checked.warnings, "the registry could not be asked about the new login: "+regcred.MessageOf(err))
+	}
+	return checked, nil
+}
