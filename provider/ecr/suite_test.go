@@ -45,7 +45,6 @@ func TestProvider(t *testing.T) {
 		"a session token with spaces":  secret("session-token", "canary session token"),
 		"two identities":               setting("profile", "registry"),
 		"two identities more":          setting("web-identity-token-file", "/var/run/token"),
-		"no role":                      setting("role-arn", ""),
 		"a user as role":               setting("role-arn", userARN),
 		"a role with a line break":     setting("role-arn", pullRole+"\n"+innerRole),
 		"an empty role":                setting("role-arn", pullRole+",,"+innerRole),

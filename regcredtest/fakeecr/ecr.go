@@ -90,7 +90,7 @@ func (s *Server) private(w http.ResponseWriter, r *http.Request, p principal, re
 			s.refuse(w, refusal{"InvalidParameterException", "Invalid parameter at 'registryIds' failed to satisfy constraint: 'Member must satisfy regular expression pattern: [0-9]{12}'"})
 			return
 		}
-		entry := s.data(p.identity + " " + id + " " + region)
+		entry := s.data(p.identity+" "+id+" "+region, id)
 		entry["proxyEndpoint"] = s.proxyEndpoint(id, region, r.Host)
 		list = append(list, entry)
 	}
@@ -109,18 +109,18 @@ func (s *Server) public(w http.ResponseWriter, p principal, region string) {
 			return
 		}
 	}
-	s.answer(w, map[string]any{"authorizationData": s.data(p.identity + " public")})
+	s.answer(w, map[string]any{"authorizationData": s.data(p.identity+" public", p.account())})
 }
 
 func notAuthorized(p principal, action string) refusal {
 	return refusal{"AccessDeniedException", "User: " + p.arn + " is not authorized to perform: " + action + " on resource: * because no identity-based policy allows the " + action + " action"}
 }
 
-// data returns an AuthorizationData.
-func (s *Server) data(key string) map[string]any {
+// data returns an AuthorizationData for whom key names.
+func (s *Server) data(key, account string) map[string]any {
 	if s.o.Constant {
 		return map[string]any{
-			"authorizationToken": base64.StdEncoding.EncodeToString([]byte("AWS:constant-auth-token")),
+			"authorizationToken": base64.StdEncoding.EncodeToString([]byte("AWS:" + account + "-auth-token")),
 			"expiresAt":          time.Date(2015, 1, 1, 0, 0, 0, 0, time.UTC).Unix(),
 		}
 	}

@@ -3,7 +3,6 @@ package amazon
 import (
 	"errors"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"time"
 
@@ -28,7 +27,7 @@ type Client struct {
 func (s Settings) NewClient(transport http.RoundTripper) *Client {
 	if transport == nil {
 		own := web.NewTransport(web.Options{RootCAs: s.RootCAs, LocalAllowed: s.Own()})
-		own.Proxy = proxy
+		own.Proxy = exceptLocal(own.Proxy)
 		transport = own
 	}
 	recorder := &web.Recorder{Transport: transport}
@@ -38,12 +37,16 @@ func (s Settings) NewClient(transport http.RoundTripper) *Client {
 	}
 }
 
-// proxy is http.ProxyFromEnvironment, but for this machine's own services.
-func proxy(req *http.Request) (*url.URL, error) {
-	if addr, err := netip.ParseAddr(req.URL.Hostname()); err == nil && web.Local(addr) {
-		return nil, nil //nolint:nilnil // no proxy, as http.Transport.Proxy says it
+// exceptLocal is a proxy function (http.Transport.Proxy), but for addresses that no
+// proxy can reach in this machine's place. Whether they may be asked is up to the
+// dialer.
+func exceptLocal(proxy func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
+	return func(req *http.Request) (*url.URL, error) {
+		if addr, ok := web.Literal(req.URL.Hostname()); ok && web.Local(addr) {
+			return nil, nil //nolint:nilnil // no proxy, as http.Transport.Proxy says it
+		}
+		return proxy(req)
 	}
-	return http.ProxyFromEnvironment(req)
 }
 
 // Close closes connections that are left open.
@@ -60,7 +63,7 @@ func (c *Client) Skew() time.Duration { return c.recorder.Skew() }
 func (c *Client) Do(req *http.Request) (*http.Response, error) {
 	resp, err := c.http.Do(req) //nolint:gosec // only an admin directs it elsewhere than to AWS
 	if err != nil {
-		return nil, unreachable(req, err)
+		return nil, web.Unreachable(req, err)
 	}
 	resp.Body = http.MaxBytesReader(nil, resp.Body, web.DefaultMaxBody)
 	return resp, nil

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
-	"net/url"
 	"regexp"
 	"time"
 
@@ -52,6 +51,9 @@ func (c *Client) explain(ctx context.Context, err error, asked call) error {
 		return regcred.Errorf(regcred.Unavailable, "%s answers with more than %d bytes", host(err), web.DefaultMaxBody)
 	}
 	if known, ok := errors.AsType[*regcred.Error](err); ok {
+		if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
+			return regcred.Errorf(regcred.Unavailable, "%w; is the region right, and does it have such an endpoint?", known)
+		}
 		return known
 	}
 	if statusOf(err) != 0 {
@@ -172,20 +174,6 @@ func innermost(err error) (operation *smithy.OperationError, ok bool) {
 		}
 		operation, ok, err = inner, true, inner.Err
 	}
-}
-
-// unreachable says why there is no answer, without the request's path and query.
-func unreachable(req *http.Request, err error) error {
-	if ctxErr := req.Context().Err(); ctxErr != nil {
-		return ctxErr
-	}
-	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		err = wrapped.Err
-	}
-	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
-		return regcred.Errorf(regcred.Unavailable, "there is no host %s: is the region right, and does it have such an endpoint?", req.URL.Host)
-	}
-	return regcred.Errorf(regcred.Unavailable, "%s cannot be reached: %w", req.URL.Host, err)
 }
 
 // statusOf returns the HTTP status of the answer that an error is about, 0 where
