@@ -22,6 +22,8 @@ type client struct {
 
 	// skew is how far GitHub's clock is ahead, as far as that matters to the JWTs.
 	skew time.Duration
+	// proof is the JWT that was sent last, to be kept out of errors.
+	proof string
 }
 
 // tokenRequest is the body of "Create an installation access token for an app".
@@ -96,8 +98,8 @@ func (c *client) do(ctx context.Context, method, path string, body []byte) (web.
 }
 
 func (c *client) send(ctx context.Context, method, path string, body []byte) (web.Answer, error) {
-	proof, err := signJWT(c.settings.app, c.settings.key, time.Now().Add(c.skew))
-	if err != nil {
+	var err error
+	if c.proof, err = signJWT(c.settings.app, c.settings.key, time.Now().Add(c.skew)); err != nil {
 		return web.Answer{}, err
 	}
 	req, err := http.NewRequestWithContext(ctx, method, c.settings.api+path, bytes.NewReader(body))
@@ -105,7 +107,7 @@ func (c *client) send(ctx context.Context, method, path string, body []byte) (we
 		return web.Answer{}, regcred.Errorf(regcred.Invalid, "the URL of GitHub's API makes no sense")
 	}
 	req.Header.Set("Accept", "application/vnd.github+json")
-	req.Header.Set("Authorization", "Bearer "+proof)
+	req.Header.Set("Authorization", "Bearer "+c.proof)
 	req.Header.Set("X-Github-Api-Version", apiVersion)
 	req.Header.Set("User-Agent", "regcred")
 	if body != nil {

@@ -308,13 +308,14 @@ func TestAnswers(t *testing.T) {
 		{"server error", 502, `<html>Unicorn!</html>`, regcred.Unavailable, "502"},
 		{"plain refusal", 403, `no`, regcred.Denied, "403"},
 		{"429", 429, `{"message":"slow"}`, regcred.Throttled, "slow"},
-		{"an echo of the proof", 401, `{"message":"JWT 'ECHO' is bad"}`, regcred.Denied, "JWT *** is bad"},
+		{"an echo of the proof", 401, `{"message":"JWT 'PROOF' is bad"}`, regcred.Denied, "JWT *** is bad"},
+		{"an echo of the key", 422, `{"message":"KEY is bad"}`, regcred.Denied, ": *** is bad"},
 	}
 	for _, test := range tests {
 		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(test.status)
-			echo := strings.Fields(credentialKey(t))[5]
-			_, _ = io.WriteString(w, strings.Replace(test.body, "ECHO", echo, 1))
+			proof, key := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), strings.Fields(pkcs1(appKey()))[5]
+			_, _ = strings.NewReplacer("PROOF", proof[:200], "KEY", key).WriteString(w, test.body)
 		})
 		p := github.New(github.Options{Transport: regcredtest.HandlerTransport{api: handler}})
 		_, err := p.Mint(t.Context(), credential(t))
@@ -322,11 +323,6 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%s: %s: %v, want %s and %q", test.name, regcred.CodeOf(err), err, test.code, test.want)
 		}
 	}
-}
-
-func credentialKey(t *testing.T) string {
-	t.Helper()
-	return credential(t).Secrets["private-key"].Reveal()
 }
 
 // TestRedirects shows that the proof stays with whom it is for.

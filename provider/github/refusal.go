@@ -21,7 +21,7 @@ func (c *client) refusal(a web.Answer, now time.Time) error {
 		Message string `json:"message"`
 	}
 	_ = json.Unmarshal(a.Body, &body)
-	message := said.Text(body.Message, c.settings.keyText)
+	message := said.Text(body.Message, c.settings.keyText, c.proof)
 
 	if wait, limited := limited(a, message, now); limited {
 		return regcred.ThrottledFor(wait, "%s asks to be asked less often (status %d): %s", c.settings.api, a.Status, message)

@@ -95,7 +95,7 @@ func exchangeFields() []regcred.Field {
 		},
 		{
 			Name:    settingLifetime,
-			Doc:     "How long the logins live, where neither the answer nor the token in it says.",
+			Doc:     "How long the logins live from when they are asked for, where neither the answer nor the token in it says.",
 			Example: "1h",
 		},
 		setting.CAField(),

@@ -107,7 +107,7 @@ func TestQuay(t *testing.T) {
 	s.Invalid = invalid(t,
 		"token=", "token=canary 4711 canary", "username=a:b+c", "username=+\n", "username=acme", "exchange=other",
 		"lifetime=1", "lifetime=1s", "lifetime=-1h", "lifetime=10000h", "ca=none", "issuer="+issuer, "token-file=/x",
-		"client-id=x", "client-secret=canary-4712", "resource=x", "subject-token-type=jwt", "requested-token-type=jwt",
+		"client-id=x", "client-secret=canary-4712", "audience=x", "scope=x", "resource=x", "username=a\xff+b", "subject-token-type=jwt", "requested-token-type=jwt",
 		"token-url=http://sts.example.com", "token-url=https://canary:canary@sts.example.com/", "token-url=quay.io", "host=a,,b",
 	)
 	// A token service elsewhere, and no word on which registry it is for.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"regcred.dev"
 	"regcred.dev/provider/internal/jwt"
@@ -141,7 +142,7 @@ func isToken(text string) bool {
 func (s *settings) parseLogin(c regcred.Credential) error {
 	s.username = c.Settings[settingUsername]
 	switch {
-	case s.username == "" || strings.Contains(s.username, ":") || strings.ContainsFunc(s.username, func(r rune) bool { return !unicode.IsPrint(r) }):
+	case s.username == "" || !utf8.ValidString(s.username) || strings.Contains(s.username, ":") || strings.ContainsFunc(s.username, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return regcred.Errorf(regcred.Invalid, "the setting %q is empty, or has a colon or control characters", settingUsername)
 	case s.exchange == exchangeQuay && !strings.Contains(s.username, "+"):
 		return regcred.Errorf(regcred.Invalid, "the setting %q is no robot account of Quay: write ORGANIZATION+NAME", settingUsername)
@@ -170,13 +171,28 @@ func (s *settings) parseRequest(c regcred.Credential) (err error) {
 	if s.requestedType, err = tokenType(c, settingRequestedType); err != nil {
 		return err
 	}
-	for _, name := range []string{settingResource, settingSubjectType, settingRequestedType} {
-		if _, ok := c.Settings[name]; ok && s.exchange != exchangeRFC8693 {
-			return regcred.Errorf(regcred.Invalid, "the setting %q has a meaning with %s=%s alone", name, settingExchange, exchangeRFC8693)
+	if s.roots, err = setting.Pool(c); err != nil {
+		return err
+	}
+	return s.refuseUnused(c)
+}
+
+// refuseUnused refuses settings that nobody would be asked by: whoever set them
+// expects something of them.
+func (s *settings) refuseUnused(c regcred.Credential) error {
+	if s.exchange == exchangeRFC8693 {
+		return nil
+	}
+	unused := []string{settingResource, settingSubjectType, settingRequestedType}
+	if s.issuer == "" {
+		unused = append(unused, settingAudience, settingScope, settingClientID)
+	}
+	for _, name := range unused {
+		if _, ok := c.Settings[name]; ok {
+			return regcred.Errorf(regcred.Invalid, "the setting %q is of no use here: it takes an exchange by %s, or for some an issuer, to be sent", name, exchangeRFC8693)
 		}
 	}
-	s.roots, err = setting.Pool(c)
-	return err
+	return nil
 }
 
 // tokenType reads the type of a token as a URN, "" where it is not set.
