@@ -96,9 +96,6 @@ func (r *Refresher) learn(c regcred.Change) {
 		e = &entry{guid: guid}
 		r.entries[guid] = e
 		r.enter(e, who)
-		if !r.caughtUp && c.Login == nil {
-			e.droppedAt = now // perhaps it was, while nobody was there to see it
-		}
 	}
 	e.revision = c.Revision
 	if c.Err != nil {

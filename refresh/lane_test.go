@@ -111,7 +111,7 @@ func TestLongPause(t *testing.T) {
 				return nil
 			}
 		})
-		time.Sleep(l.ExpiresAt.Sub(time.Now()) - time.Millisecond)
+		time.Sleep(time.Until(l.ExpiresAt) - time.Millisecond)
 		if got := b.login("a"); got.Password.Reveal() != "token-2" {
 			b.Errorf("the login is of %s; %+v", got.MintedAt, b.status(r, "a"))
 		}

@@ -70,9 +70,9 @@ func (b bench) create(name string) regcred.Credential {
 }
 
 // createAt stores a credential of an issuer.
-func (b bench) createAt(name, issuer string) regcred.Credential {
+func (b bench) createAt(name, issuer string) {
 	b.Helper()
-	return b.createOf(name, host+"/"+name, regcred.Foundation, map[string]string{"issuer": issuer})
+	b.createOf(name, host+"/"+name, regcred.Foundation, map[string]string{"issuer": issuer})
 }
 
 func (b bench) createOf(name, where string, scope regcred.Scope, settings map[string]string) regcred.Credential {

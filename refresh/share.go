@@ -19,7 +19,9 @@ import (
 type source [sha256.Size]byte
 
 // A group is credentials with one source, of a provider whose logins follow from
-// that alone. They share one mint a period. Refresher.mu guards it.
+// that alone. They share one mint a period. Who lends has its login from a mint of
+// this process: so what was dropped on order before that began does not come back.
+// Refresher.mu guards it.
 type group struct {
 	source  source
 	members int
