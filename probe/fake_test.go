@@ -48,9 +48,11 @@ type fake struct {
 	Ping int
 	// HandsOutAll gives a token to any login.
 	HandsOutAll bool
-	// Reduced gives a token of no rights for what the login may not pull, where
-	// else the token service answers with 403.
+	// Reduced gives a token of no rights for what the login may not pull.
 	Reduced bool
+	// Scopeless is the token service's status for a repository that the login may not
+	// pull, unless Reduced.
+	Scopeless int
 	// Forbidden is the status for a token or login of too few rights. 401 comes with
 	// insufficient_scope.
 	Forbidden int
@@ -73,6 +75,7 @@ func newFake(t *testing.T) *fake {
 		images:    registry.New(registry.Logger(log.New(io.Discard, "", 0))),
 		Challenge: `Bearer realm="https://auth.example.net/token?tenant=7",service="registry.example.com"`,
 		Forbidden: http.StatusUnauthorized,
+		Scopeless: http.StatusForbidden,
 		TokenBody: `{"token": %q, "expires_in": 300}`,
 		Token: func(scope string) string {
 			return "canary-token." + base64.RawURLEncoding.EncodeToString([]byte(scope))
@@ -183,7 +186,7 @@ func (f *fake) serveToken(w http.ResponseWriter, r *http.Request) {
 	scope := r.URL.Query().Get("scope")
 	mayPull := u == user && p == password && !strings.Contains(scope, "acme/denied")
 	if scope != "" && !mayPull && !f.Reduced {
-		f.refuse(w, http.StatusForbidden, "")
+		f.refuse(w, f.Scopeless, "")
 		return
 	}
 	if !mayPull {

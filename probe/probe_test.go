@@ -50,6 +50,8 @@ func TestStyles(t *testing.T) {
 			f.Reduced = true
 			f.Forbidden = http.StatusForbidden
 		},
+		"a token service without scopes of others": func(f *fake) { f.Scopeless = http.StatusNotFound },
+		"a token service that does not say why":    func(f *fake) { f.Scopeless = http.StatusBadRequest },
 		"Azure": func(f *fake) {
 			f.TokenBody, f.ListDenied = `{"access_token": %q}`, true
 		},
@@ -349,4 +351,44 @@ func TestTime(t *testing.T) {
 			t.Errorf("error %v, want the context's", err)
 		}
 	})
+}
+
+// failing is a transport that fails at one request.
+type failing struct {
+	http.RoundTripper
+	at int
+}
+
+func (f *failing) RoundTrip(req *http.Request) (*http.Response, error) {
+	f.at--
+	if f.at < 0 {
+		return nil, errors.New("canary")
+	}
+	return f.RoundTripper.RoundTrip(req)
+}
+
+// TestBroken ends the connection at each request in turn: the report goes as far as
+// the probe did.
+func TestBroken(t *testing.T) {
+	for _, challenge := range []string{"", `Basic realm="x"`} {
+		for at := 0; ; at++ {
+			f := newFake(t)
+			f.Reduced = true
+			if challenge != "" {
+				f.Challenge = challenge
+			}
+			report, err := probe.New(probe.Options{Transport: &failing{f.transport(), at}}).Probe(t.Context(), registryHost, login(password), "acme/app")
+			checkSilent(t, report, err)
+			if err == nil {
+				if at < 4 || len(report.Steps) != at {
+					t.Errorf("%d requests, report %+v", at, report)
+				}
+				break
+			}
+			checkError(t, err, regcred.Unavailable, "cannot be reached")
+			if len(report.Steps) != at+1 || report.Pull || !strings.Contains(report.Steps[at].Answered, "cannot be reached") {
+				t.Errorf("failed at %d: %+v", at, report)
+			}
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,10 @@ import (
 // maxToken bounds a token, in bytes: those that registries hand out are of some KB.
 const maxToken = 64 << 10
 
+// unclear are statuses of a token service that may be about the login, the
+// repository or the URL: without a repository it is asked again.
+var unclear = []int{http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound}
+
 // token sends the login to a token service for a token that may pull the repository,
 // as Docker's token authentication specification has it.
 func (q *inquiry) token(ctx context.Context, realm *url.URL, service string) (regcred.Secret, error) {
@@ -24,8 +29,7 @@ func (q *inquiry) token(ctx context.Context, realm *url.URL, service string) (re
 	if err != nil {
 		return regcred.Secret{}, err
 	}
-	if answer.Status == http.StatusForbidden && q.scope != "" {
-		// Is it the login that is refused, or the repository?
+	if q.scope != "" && slices.Contains(unclear, answer.Status) {
 		bare, err := q.askToken(ctx, realm, service, "")
 		if err != nil {
 			return regcred.Secret{}, err
