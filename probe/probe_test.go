@@ -223,7 +223,7 @@ func TestAnswers(t *testing.T) {
 	at := func(host, path string, status int, header ...string) func(*fake) {
 		return func(f *fake) {
 			f.Before = func(w http.ResponseWriter, r *http.Request) bool {
-				if r.Host != host || r.URL.Path != path || status < 300 && r.Header.Get("Authorization") == "" {
+				if r.Host != host || r.URL.Path != path {
 					return false
 				}
 				for i := 0; i < len(header); i += 2 {
@@ -242,6 +242,8 @@ func TestAnswers(t *testing.T) {
 		want string
 	}{
 		{"no registry", at(registryHost, "/v2/", 404), regcred.Invalid, "is no registry"},
+		{"a web site that has everything", at(registryHost, "/v2/", 200, "Content-Type", "text/html; charset=utf-8"), regcred.Invalid, "with status 200 and a web page"},
+		{"nothing", at(registryHost, "/v2/", 204), regcred.Invalid, "with status 204"},
 		{"a web site", at(registryHost, "/v2/", 302, "Location", "https://www.example.com/canary"), regcred.Unavailable, "redirects (status 302)"},
 		{"throttled", at(registryHost, "/v2/", 429, "Retry-After", "30"), regcred.Throttled, "status 429"},
 		{"down", at(registryHost, "/v2/", 503), regcred.Unavailable, "status 503"},

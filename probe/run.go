@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -42,14 +43,31 @@ func (q *inquiry) hello(ctx context.Context) (web.Answer, error) {
 		return web.Answer{}, err
 	}
 	q.report.Skew = answer.Skew
-	switch {
-	case answer.Status == http.StatusOK, answer.Status == http.StatusUnauthorized:
+	switch status := answer.Status; {
+	case status == http.StatusUnauthorized, status == http.StatusOK && !isPage(answer):
 		return answer, nil
-	case answer.Status >= 400 && answer.Status < 500 && answer.Status != http.StatusTooManyRequests:
-		return web.Answer{}, regcred.Errorf(regcred.Invalid,
-			"%s is no registry, or not one for this server: it answers with status %d to /v2/, which every registry has; check the location's host and port", q.host, answer.Status)
+	case status < 300, status >= 400 && status < 500 && status != http.StatusTooManyRequests:
+		return web.Answer{}, q.noRegistry(answer)
 	}
 	return web.Answer{}, answer.Err("asked for /v2/")
+}
+
+// noRegistry explains an answer to /v2/ that no registry gives.
+func (q *inquiry) noRegistry(answer web.Answer) error {
+	page := ""
+	if isPage(answer) {
+		page = " and a web page"
+	}
+	return regcred.Errorf(regcred.Invalid,
+		"%s is no registry, or not one for this server: to /v2/, which every registry has, it answers with status %d%s; check the location's host and port",
+		q.host, answer.Status, page)
+}
+
+// isPage reports whether an answer is for people: there are sites that answer to
+// every path.
+func isPage(answer web.Answer) bool {
+	kind, _, err := mime.ParseMediaType(answer.Header.Get("Content-Type"))
+	return err == nil && kind == "text/html"
 }
 
 // whatIsAsked returns the challenge to answer, the zero one where there is none. A
