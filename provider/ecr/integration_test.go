@@ -53,8 +53,11 @@ func motoServer(t *testing.T) string {
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = server.Wait()
+	}()
 	t.Cleanup(func() {
 		_ = syscall.Kill(-server.Process.Pid, syscall.SIGKILL)
 		<-ended
@@ -66,9 +69,8 @@ func motoServer(t *testing.T) string {
 			return "http://" + address
 		}
 		select {
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("moto_server ended: %v\n%s", err, output.String())
+		case <-ended:
+			t.Fatalf("moto_server ended: %s\n%s", server.ProcessState, output.String())
 		default:
 		}
 	}

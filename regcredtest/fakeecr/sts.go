@@ -121,19 +121,17 @@ func (s *Server) assumed(w http.ResponseWriter, form url.Values, operation strin
 	var result xmlResult
 	result.Credentials = xmlCredentials{p.accessKeyID, p.secret, p.token, p.expires.UTC().Format(time.RFC3339)}
 	result.AssumedRoleUser.ARN, result.AssumedRoleUser.AssumedRoleID = p.arn, "AROAEXAMPLE:"+name
-	type response struct {
-		XMLName xml.Name
-		Result  any
-	}
 	// The elements are named by the operation: <AssumeRoleResponse><AssumeRoleResult>.
 	inner := struct {
 		XMLName xml.Name
 		xmlResult
 	}{xml.Name{Local: operation + "Result"}, result}
-	writeXML(w, http.StatusOK, response{xml.Name{Space: stsNamespace, Local: operation + "Response"}, inner})
+	writeXML(w, http.StatusOK, struct {
+		XMLName   xml.Name
+		Namespace string `xml:"xmlns,attr"`
+		Result    any
+	}{xml.Name{Local: operation + "Response"}, "https://sts.amazonaws.com/doc/2011-06-15/", inner})
 }
-
-const stsNamespace = "https://sts.amazonaws.com/doc/2011-06-15/"
 
 // fail answers with an error of the query protocol.
 func fail(w http.ResponseWriter, status int, code, message string) {

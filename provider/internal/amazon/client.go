@@ -43,7 +43,7 @@ func (s Settings) NewClient(transport http.RoundTripper) *Client {
 func exceptLocal(proxy func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
 	return func(req *http.Request) (*url.URL, error) {
 		if addr, ok := web.Literal(req.URL.Hostname()); ok && web.Local(addr) {
-			return nil, nil //nolint:nilnil // no proxy, as http.Transport.Proxy says it
+			return nil, nil // no proxy, as http.Transport.Proxy says it
 		}
 		return proxy(req)
 	}
