@@ -69,7 +69,7 @@ module:
 	$(GO) -C $(MODULE) test ./...
 
 .PHONY: integration
-integration: ## Run the tests against programs of others, such as skopeo
+integration: bin/kube-apiserver bin/etcd ## Run the tests against programs of others, such as skopeo
 	$(call step,integration tests)
 	@test/need.sh skopeo
 	@test/integration.sh
@@ -100,6 +100,17 @@ clean: ## Remove what was built
 bin/golangci-lint: tools/lint/go.mod tools/lint/go.sum
 	$(call step,building golangci-lint: some minutes the first time)
 	$(GO) -C tools/lint build -o $(CURDIR)/bin/ tool
+	@touch $@
+
+# The tests against Kubernetes run a real API server and its store.
+bin/kube-apiserver: tools/kube/go.mod tools/kube/go.sum
+	$(call step,building kube-apiserver: some minutes the first time)
+	$(GO) -C tools/kube build -o $(CURDIR)/bin/kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
+	@touch $@
+
+bin/etcd: tools/kube/go.mod tools/kube/go.sum
+	$(call step,building etcd)
+	$(GO) -C tools/kube build -o $(CURDIR)/bin/etcd go.etcd.io/etcd/server/v3
 	@touch $@
 
 bin/govulncheck: tools/vuln/go.mod tools/vuln/go.sum
