@@ -12,7 +12,7 @@
 // A login is sent to its registry's host, and to the realm that this host names in
 // an answer over TLS that was verified. The realm may be at any other host: token
 // services are, auth.docker.io for registry-1.docker.io. Docker and containerd do
-// the same. A registry that is not to be trusted can so hand its own logins to
+// the same. A registry that is not to be trusted can thus hand its own logins to
 // somebody else; it could keep them as well. It cannot get at those of another
 // registry, since nothing but the challenge of a login's own host, one of
 // regcred.Login.Hosts, says where that login goes. No redirect is followed.
