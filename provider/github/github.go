@@ -3,6 +3,7 @@
 package github
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -70,7 +71,7 @@ func (p *Provider) Uses(c regcred.Credential) []string { return p.Describe().Adm
 
 // Issuer returns the app and the API: GitHub's limits are each app's.
 func (*Provider) Issuer(c regcred.Credential) string {
-	return "app " + c.Settings[settingAppID] + " at " + c.Settings[setting.Endpoint]
+	return "app " + c.Settings[settingAppID] + " at " + cmp.Or(c.Settings[setting.Endpoint], defaultAPI)
 }
 
 // Mint obtains an installation token. It asks for the installation first where

@@ -325,6 +325,24 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestInstallationAnswers shows answers to the search for an installation that
+// find none.
+func TestInstallationAnswers(t *testing.T) {
+	for _, body := range []string{`{"id":0}`, `{"id":-1}`, `{"id":"7/../8"}`, `{}`, `[]`, `<html>`, ``} {
+		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != http.MethodGet {
+				t.Errorf("%s: it goes on to %s", body, r.URL.Path)
+			}
+			_, _ = io.WriteString(w, body)
+		})
+		p := github.New(github.Options{Transport: regcredtest.HandlerTransport{api: handler}})
+		_, err := p.Mint(t.Context(), credential(t, "installation-id=", "owner=acme"))
+		if regcred.CodeOf(err) != regcred.Unavailable || !strings.Contains(err.Error(), "no installation that can be used") {
+			t.Errorf("%s: %s: %v", body, regcred.CodeOf(err), err)
+		}
+	}
+}
+
 // TestRedirects shows that the proof stays with whom it is for.
 func TestRedirects(t *testing.T) {
 	evil := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

@@ -184,6 +184,27 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
+// TestIssuer shows whose limits a credential falls under.
+func TestIssuer(t *testing.T) {
+	p := oidc.New(oidc.Options{})
+	tests := []struct {
+		c    regcred.Credential
+		want string
+	}{
+		{credential(t, "", "exchange=quay"), "quay.io"},
+		{credential(t, "quay.corp.example/a", "exchange=quay", "host=quay.corp.example"), "quay.corp.example"},
+		{credential(t, "quay.io", "exchange=quay", "token-url=https://x.example/"), "https://x.example/"},
+		{credential(t, "r.example", "issuer="+issuer, "token-url=https://x.example/"), "https://x.example/"},
+		{credential(t, "r.example", "issuer="+issuer), issuer},
+		{credential(t, "r.example", "exchange=none", "token-file=/x"), ""},
+	}
+	for _, test := range tests {
+		if got := p.Issuer(test.c.Public()); got != test.want {
+			t.Errorf("at %q with %v: %q, want %q", test.c.Location, test.c.Settings, got, test.want)
+		}
+	}
+}
+
 // TestHosts shows for which hosts logins are, and which locations are refused.
 func TestHosts(t *testing.T) {
 	const elsewhere = "token-url=https://quay.corp.example/oauth2/federation/robot/token"

@@ -177,22 +177,29 @@ func (s *settings) parseRequest(c regcred.Credential) (err error) {
 	return s.refuseUnused(c)
 }
 
-// refuseUnused refuses settings that nobody would be asked by: whoever set them
+// refuseUnused refuses settings that would be sent to nobody: whoever set them
 // expects something of them.
 func (s *settings) refuseUnused(c regcred.Credential) error {
 	if s.exchange == exchangeRFC8693 {
 		return nil
 	}
-	unused := []string{settingResource, settingSubjectType, settingRequestedType}
-	if s.issuer == "" {
-		unused = append(unused, settingAudience, settingScope, settingClientID)
+	if name := firstSet(c, settingResource, settingSubjectType, settingRequestedType); name != "" {
+		return regcred.Errorf(regcred.Invalid, "the setting %q is used with %s=%s alone", name, settingExchange, exchangeRFC8693)
 	}
-	for _, name := range unused {
-		if _, ok := c.Settings[name]; ok {
-			return regcred.Errorf(regcred.Invalid, "the setting %q is of no use here: it takes an exchange by %s, or for some an issuer, to be sent", name, exchangeRFC8693)
-		}
+	if name := firstSet(c, settingAudience, settingScope, settingClientID); name != "" && s.issuer == "" {
+		return regcred.Errorf(regcred.Invalid, "the setting %q is used with %s=%s or %q alone", name, settingExchange, exchangeRFC8693, settingIssuer)
 	}
 	return nil
+}
+
+// firstSet returns the first of the settings that is set, "" where none is.
+func firstSet(c regcred.Credential, names ...string) string {
+	for _, name := range names {
+		if _, ok := c.Settings[name]; ok {
+			return name
+		}
+	}
+	return ""
 }
 
 // tokenType reads the type of a token as a URN, "" where it is not set.
