@@ -62,7 +62,9 @@ func New(o Options) *Provider {
 }
 
 // Describe says what the provider is.
-func (*Provider) Describe() regcred.ProviderInfo {
+func (*Provider) Describe() regcred.ProviderInfo { return describe() }
+
+func describe() regcred.ProviderInfo {
 	return regcred.ProviderInfo{
 		Name:   Name,
 		Doc:    "Short-lived logins to Azure Container Registry, by a service principal, workload identity or managed identity.",
@@ -113,8 +115,8 @@ func (*Provider) Check(c regcred.Credential) error {
 
 // Uses names the fields for admins, and the server's identity where the credential
 // has none of its own.
-func (p *Provider) Uses(c regcred.Credential) []string {
-	uses := p.Describe().AdminFields(c)
+func (*Provider) Uses(c regcred.Credential) []string {
+	uses := describe().AdminFields(c)
 	_, secret := c.Secrets[settingSecret]
 	_, certificate := c.Secrets[settingCertificate]
 	_, file := c.Settings[settingTokenFile]

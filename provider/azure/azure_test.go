@@ -221,6 +221,7 @@ func TestIdentities(t *testing.T) {
 		{"managed", ambient("identity", "managed"), workload, byMachine},
 		{"managed, with the tenant", ambient("identity", "managed", "tenant-id", tenant), nil, byMachine},
 		{"managed, user-assigned", ambient("identity", "managed", "client-id", assigned), nil, byMachine},
+		{"the setting before the environment", ambient("client-id", assigned), map[string]string{"AZURE_CLIENT_ID": client}, byMachine},
 		{"for Azure Resource Manager", credential("audience", "https://management.azure.com/"), nil, byToken},
 	}
 	for _, test := range tests {

@@ -1,6 +1,7 @@
 package azure_test
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"regcred.dev"
 	"regcred.dev/imageref"
@@ -131,6 +133,24 @@ func TestTLS(t *testing.T) {
 	}
 	if !slices.Equal(l.Hosts, o.Registries) {
 		t.Errorf("the login is for %q", l.Hosts)
+	}
+}
+
+// TestLinkLocal: what is the machine's own is asked for its identity alone.
+func TestLinkLocal(t *testing.T) {
+	noIdentity(t)
+	const refused = "which is not asked"
+	p := azure.New(azure.Options{})
+	_, err := p.Mint(t.Context(), credential("endpoint", "https://169.254.169.254"))
+	wantError(t, err, regcred.Unavailable, refused, secret)
+
+	t.Setenv("IDENTITY_ENDPOINT", "http://169.254.255.254:9/msi/token") // where nobody is
+	t.Setenv("IDENTITY_HEADER", "canary-4711-header")
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	_, err = p.Mint(ctx, ambient())
+	if err == nil || strings.Contains(err.Error(), refused) {
+		t.Errorf("the managed identity is not asked for: %v", err)
 	}
 }
 

@@ -66,6 +66,9 @@ func TestRefusals(t *testing.T) {
 			}
 			_, err := newProvider(fakeazure.New(o)).Mint(t.Context(), test.c)
 			wantError(t, err, test.code, test.want, secret, certificate, other)
+			if test.c.Settings["audience"] == "" && err != nil && strings.Contains(err.Error(), "Resource Manager") {
+				t.Errorf("%v: the token was not for Azure Resource Manager", err)
+			}
 		})
 	}
 }

@@ -56,7 +56,7 @@ var (
 
 // parse reads the settings. Errors: Invalid, naming the setting.
 func parse(c regcred.Credential) (s settings, err error) {
-	info := (*Provider)(nil).Describe()
+	info := describe()
 	if err := info.CheckFields(c); err != nil {
 		return s, err
 	}

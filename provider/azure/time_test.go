@@ -46,12 +46,12 @@ func TestSkew(t *testing.T) {
 					if lifetime := l.ExpiresAt.Sub(before); lifetime < want-2*time.Second || lifetime > want+2*time.Second {
 						t.Errorf("it expires in %s, want %s", lifetime, want)
 					}
-					want2 := 1
+					requests := 1
 					if kind == "certificate" {
-						want2 = test.tokens
+						requests = test.tokens
 					}
-					if n := s.Calls()["token"]; n != want2 {
-						t.Errorf("%d requests for a token, want %d", n, want2)
+					if n := s.Calls()["token"]; n != requests {
+						t.Errorf("%d requests for a token, want %d", n, requests)
 					}
 				})
 			})

@@ -211,8 +211,7 @@ func (s *Server) entraToken(client, audience string) string {
 	})
 }
 
-// refuse answers as Entra ID does. Its description quotes what it was told, as the
-// real one's does.
+// refuse answers as Entra ID does.
 func (s *Server) refuse(w http.ResponseWriter, f refusal) {
 	now := s.entra.Now().UTC().Format("2006-01-02 15:04:05Z")
 	s.entra.Write(w, f.status, map[string]any{
