@@ -51,14 +51,14 @@ func senseless(whose, what string) error {
 // account that a token was asked for, secrets are what was sent.
 func refusal(a web.Answer, who string, secrets ...string) error {
 	code, text := reason(a.Body)
-	detail := said.Text(strings.TrimSpace(code+" "+text), secrets...)
+	parts := []string{strings.TrimSuffix(said.Text(strings.Trim(code+": "+text, ": "), secrets...), ".")}
 	if hint := hint(code + " " + text); hint != "" {
-		detail += ": " + strings.ReplaceAll(hint, "WHO", who)
+		parts = append(parts, strings.ReplaceAll(hint, "WHO", who))
 	}
 	if a.Skew != 0 {
-		detail += ", and this machine's clock is off by " + a.Skew.Abs().Round(time.Second).String()
+		parts = append(parts, "this machine's clock is off by "+a.Skew.Abs().Round(time.Second).String())
 	}
-	return a.Err(detail)
+	return a.Err(strings.TrimPrefix(strings.Join(parts, "; "), "; "))
 }
 
 // reason reads an error: {"error": "CODE", "error_description": "TEXT"} of the

@@ -231,6 +231,9 @@ func (d *document) checkExternalAccount(where string) error {
 	if s.File == "" && s.URL == "" && s.Executable == nil && s.EnvironmentID == "" {
 		return regcred.Errorf(regcred.Invalid, "%s has no credential_source with a file, url, executable or environment_id", where)
 	}
+	if u, err := url.Parse(s.URL); s.URL != "" && (err != nil || u.Host == "") {
+		return regcred.Errorf(regcred.Invalid, "%s has a url in its credential_source that is none", where)
+	}
 	if d.ImpersonationURL == "" {
 		return nil
 	}

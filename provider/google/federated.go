@@ -2,6 +2,7 @@ package google
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -44,13 +45,12 @@ func (f federated) token(ctx context.Context, scopes []string) (token, error) {
 	if err != nil {
 		return token{}, regcred.Errorf(regcred.Invalid, "the configuration of workload identity federation: %s", bare(err))
 	}
-	asked := time.Now()
 	_, err = source.Token()
 	switch {
 	case seen.err != nil:
 		return token{}, seen.err
 	case seen.answer != nil:
-		return readToken(*seen.answer, hostOf(f.url), asked)
+		return readToken(*seen.answer, hostOf(f.url), seen.asked)
 	case ctx.Err() != nil:
 		return token{}, ctx.Err()
 	}
@@ -74,13 +74,14 @@ func bare(err error) string {
 	return strings.TrimPrefix(err.Error(), "oauth2/google/externalaccount: ")
 }
 
-// witness is a transport over a web.Client, for one token. It keeps the token
-// endpoint's answer, and the first failure.
+// witness is a transport over a web.Client, for one token. It keeps what the token
+// endpoint answered and when it was asked, and the first failure.
 type witness struct {
 	client *web.Client
 	url    string // the token endpoint
 	secret string // sent to it beside the proof
 
+	asked  time.Time
 	answer *web.Answer
 	err    error
 }
@@ -88,21 +89,21 @@ type witness struct {
 // RoundTrip implements http.RoundTripper. Whatever is no success is an error, a
 // redirect too.
 func (w *witness) RoundTrip(req *http.Request) (*http.Response, error) {
-	proof := proofOf(req)
+	issuer := req.URL.String() == w.url
+	proof, asked := proofOf(req), time.Now()
 	answer, err := w.client.Do(req)
 	if err == nil {
 		err = refusal(answer, "the external account", proof, w.secret)
 	}
-	if err != nil && w.err == nil {
-		if w.err = err; req.URL.String() != w.url {
-			w.err = fmt.Errorf("the credential_source's %w", err)
-		}
+	if err != nil && !issuer {
+		err = fmt.Errorf("the credential_source's %w", err)
 	}
 	if err != nil {
+		w.err = cmp.Or(w.err, err)
 		return nil, err
 	}
-	if req.URL.String() == w.url {
-		w.answer = &answer
+	if issuer {
+		w.answer, w.asked = &answer, asked
 	}
 	return &http.Response{
 		Status: http.StatusText(answer.Status), StatusCode: answer.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"regcred.dev"
 	"regcred.dev/regcredtest/fakegoogle"
@@ -209,6 +210,7 @@ func TestFederationChecked(t *testing.T) {
 		"token_url":         federation(source, "token_url", "http://sts.googleapis.com/v1/token"),
 		"impersonation_url": federation(source, "service_account_impersonation_url", "http://169.254.169.254/"),
 		"credential_source": federation(map[string]string{}),
+		"url":               federation(map[string]string{"url": "https://canary:canary"}),
 		"audience":          federation(source, "audience", ""),
 		"token type":        federation(source, "subject_token_type", ""),
 		"universe_domain":   federation(source, "universe_domain", "cloud.test"),
@@ -224,6 +226,23 @@ func TestFederationChecked(t *testing.T) {
 	if err := w.provider.Check(credential(location, "credentials-file", file(t, secret))); err != nil {
 		t.Errorf("a file may hold secrets: %v", err)
 	}
+}
+
+// TestFederationSlowProof shows that a token's life is counted from when it was
+// asked for, not from when the proof was.
+func TestFederationSlowProof(t *testing.T) {
+	w := newWorld(t, fakegoogle.Options{})
+	w.addProof()
+	w.transport["idp.test"] = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		<-time.After(time.Minute)
+		_, _ = io.WriteString(w, subjectToken)
+	})
+	w.bubble(func(w *world) {
+		l := w.mint(credential(location, "federation", federation(map[string]string{"url": "https://idp.test/"})), federatedWho, fakegoogle.ScopeReadOnly)
+		if left := time.Until(l.ExpiresAt); left != time.Hour {
+			w.Errorf("it has %s to live, want an hour", left)
+		}
+	})
 }
 
 // TestFederationHuge shows that an endless proof is not read.

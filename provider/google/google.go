@@ -94,10 +94,10 @@ func (*Provider) Describe() regcred.ProviderInfo {
 		Permissions: "The role roles/artifactregistry.reader on the repository (roles/artifactregistry.writer to push). To impersonate, roles/iam.serviceAccountTokenCreator on the service account, and the IAM Service Account Credentials API (iamcredentials.googleapis.com) enabled. On Google's machines, an access scope that includes devstorage.read_only (cloud-platform to push).",
 		Hosts:       "gcr.io, us.gcr.io, eu.gcr.io, asia.gcr.io; LOCATION-docker.pkg.dev and docker.REGION.rep.pkg.dev: the one that the location names, and those of the setting host.",
 		Examples: []string{
-			"--set-file key=key.json",
-			"--set-file key=key.json --set push=true",
-			"--set credentials-file=/etc/regcred/google.json",
-			"--set impersonate=puller@project.iam.gserviceaccount.com",
+			"europe-docker.pkg.dev --set-file key=key.json",
+			"gcr.io --set-file key=key.json --set push=true",
+			"europe-docker.pkg.dev --set credentials-file=/etc/regcred/google.json",
+			"us-docker.pkg.dev/project/repo --set impersonate=puller@project.iam.gserviceaccount.com",
 		},
 		// The scarcest documented quota is that of federation's token exchange: 6,000
 		// requests a minute and project. Half of it.

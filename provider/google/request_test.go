@@ -143,7 +143,7 @@ func TestLifetimeOfImpersonation(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	w := newWorld(t, fakegoogle.Options{})
 	forged := fakegoogle.ForgedKey(w.key)
-	w.fails(credential(location, "key", forged.JSON()), regcred.Denied, "oauth2.googleapis.com refuses", "Invalid JWT Signature", "create a new key")
+	w.fails(credential(location, "key", forged.JSON()), regcred.Denied, "oauth2.googleapis.com refuses (status 400): invalid_grant: Invalid JWT Signature; the key was deleted", "create a new key")
 	w.google.DeleteKey(w.key)
 	w.fails(w.keyed(), regcred.Denied, "Invalid JWT Signature", "the key was deleted", puller)
 	w.google.DeleteAccount(puller)
