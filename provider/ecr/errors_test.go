@@ -1,6 +1,9 @@
 package ecr_test
 
 import (
+	"encoding/json"
+	"net"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -8,6 +11,7 @@ import (
 	"time"
 
 	"regcred.dev"
+	"regcred.dev/provider/ecr"
 	"regcred.dev/regcredtest"
 	"regcred.dev/regcredtest/fakeecr"
 )
@@ -100,6 +104,66 @@ func wantError(t *testing.T, w world, c regcred.Credential, code regcred.Code, s
 	if strings.Contains(err.Error(), "session-") || strings.Contains(err.Error(), "Canonical") {
 		t.Errorf("the error shows what AWS said of a signature: %v", err)
 	}
+}
+
+// TestAnswers checks what answers mean that the fake does not give.
+func TestAnswers(t *testing.T) {
+	aws := func(status int, code string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+			w.WriteHeader(status)
+			_ = json.NewEncoder(w).Encode(map[string]string{"__type": code, "message": "of " + secretKey})
+		}
+	}
+	// at has a clock of its own, which the SDK's correction does not help.
+	at := func(ahead time.Duration) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+			aws(400, "InvalidSignatureException")(w, r)
+		}
+	}
+	page := func(status int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte("<html>" + secretKey))
+		}
+	}
+	tests := []struct {
+		name   string
+		answer http.HandlerFunc
+		code   regcred.Code
+		says   string
+	}{
+		{"the clock is behind", at(time.Hour), regcred.Denied, "behind AWS's: set it"},
+		{"the clock is ahead", at(-time.Hour), regcred.Denied, "ahead of AWS's: set it"},
+		{"an old session", aws(400, "ExpiredTokenException"), regcred.Denied, "has expired"},
+		{"a region to opt in to", aws(403, "OptInRequired"), regcred.Denied, "not enabled for the account"},
+		{"an account that is suspended", aws(400, "PendingVerification"), regcred.Denied, "PendingVerification"},
+		{"a code that is none", aws(400, "<b>"+secretKey), regcred.Denied, "an unknown error"},
+		{"a failure", aws(500, "ServerException"), regcred.Unavailable, "ServerException, status 500"},
+		{"a page of a gateway", page(502), regcred.Unavailable, "status 502"},
+		{"a page of a proxy", page(403), regcred.Denied, "is it AWS's endpoint?"},
+		{"too many, says a proxy", page(429), regcred.Throttled, "less often"},
+		{"an empty list", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"authorizationData":[]}`)) }, regcred.Unavailable, "has no token"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			transport := regcredtest.HandlerTransport{"api.ecr.us-east-1.amazonaws.com": test.answer}
+			wantError(t, world{provider: ecr.New(ecr.Options{Transport: transport})}, credential(host), test.code, test.says)
+		})
+	}
+}
+
+// noName is a transport to hosts whose names do not resolve.
+type noName struct{}
+
+func (noName) RoundTrip(r *http.Request) (*http.Response, error) {
+	return nil, &net.DNSError{Err: "no such host", Name: r.URL.Hostname(), IsNotFound: true}
+}
+
+func TestNoName(t *testing.T) {
+	w := world{provider: ecr.New(ecr.Options{Transport: noName{}})}
+	wantError(t, w, credential("", "region", "us-west-9"), regcred.Unavailable, "api.ecr.us-west-9.amazonaws.com", "is the region right")
 }
 
 // TestServerErrors are those of the server's own identity.

@@ -26,8 +26,8 @@ type call struct {
 	role   string // the role that was to be assumed, "" for any other call
 }
 
-// Explain says what the error of a call means and what to do. action is the IAM
-// action of the call, who asked.
+// Explain says what the error of a call means and what to do. action is its IAM
+// action, who names the identity that asked.
 //
 // AWS's own messages are not shown: that of a wrong signature holds the session
 // token, that of a malformed web identity token the token itself.
@@ -44,8 +44,8 @@ func (c *Client) explain(ctx context.Context, err error, asked call) error {
 	if answer, ok := errors.AsType[smithy.APIError](err); ok {
 		return c.refused(err, answer, asked)
 	}
-	if status := statusOf(err); status >= 300 {
-		return byStatus(status, host(err), "")
+	if statusOf(err) >= 300 {
+		return byStatus(err)
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return regcred.Errorf(regcred.Unavailable, "%s answers with more than %d bytes", host(err), web.DefaultMaxBody)
@@ -65,8 +65,8 @@ func (c *Client) explain(ctx context.Context, err error, asked call) error {
 // refused explains an error that AWS answered with.
 func (c *Client) refused(err error, answer smithy.APIError, asked call) error {
 	code := answer.ErrorCode()
-	if _, throttled := retry.DefaultThrottleErrorCodes[code]; throttled || statusOf(err) == http.StatusTooManyRequests {
-		return regcred.ThrottledFor(retryAfter(err), "%s asks to be asked less often (%s)", host(err), shown(code))
+	if _, slower := retry.DefaultThrottleErrorCodes[code]; slower || statusOf(err) == http.StatusTooManyRequests {
+		return throttled(err, shown(code))
 	}
 	denied := func(format string, args ...any) error {
 		return regcred.Errorf(regcred.Denied, "AWS refuses %s (%s): %s", asked.action, shown(code), fmt.Sprintf(format, args...))
@@ -85,26 +85,39 @@ func (c *Client) refused(err error, answer smithy.APIError, asked call) error {
 	case "OptInRequired", "RegionDisabledException", "SubscriptionRequiredException":
 		return denied("the region is not enabled for the account of %s", asked.who)
 	}
-	if statusOf(err) >= 500 || answer.ErrorFault() == smithy.FaultServer {
-		return regcred.Errorf(regcred.Unavailable, "%s fails (%s, status %d)", host(err), shown(code), statusOf(err))
+	status := statusOf(err)
+	switch {
+	case status >= 500, code == "IDPCommunicationError":
+		return regcred.Errorf(regcred.Unavailable, "%s fails (%s, status %d)", host(err), shown(code), status)
+	case status >= 400 && code != codeUnknown:
+		return regcred.Errorf(regcred.Denied, "%s refuses %s (%s, status %d)", host(err), asked.action, shown(code), status)
 	}
-	return byStatus(statusOf(err), host(err), shown(code))
+	return byStatus(err)
 }
 
+// codeUnknown is the SDK's for an answer that names none, as one that is not AWS's.
+const codeUnknown = "UnknownError"
+
 // byStatus explains an answer by its HTTP status alone.
-func byStatus(status int, host, code string) error {
-	if code != "" {
-		code = " " + code + ","
-	}
-	switch {
-	case status >= 300 && status < 400:
-		return regcred.Errorf(regcred.Unavailable, "%s redirects (status %d), which is not followed: keys must not reach another server", host, status)
+func byStatus(err error) error {
+	switch status := statusOf(err); {
 	case status == http.StatusTooManyRequests:
-		return regcred.Errorf(regcred.Throttled, "%s asks to be asked less often (status %d)", host, status)
+		return throttled(err, "status 429")
+	case status >= 300 && status < 400:
+		return regcred.Errorf(regcred.Unavailable, "%s redirects (status %d), which is not followed: keys must not reach another server", host(err), status)
 	case status >= 400 && status < 500:
-		return regcred.Errorf(regcred.Denied, "%s refuses (%s status %d): is it AWS's endpoint?", host, code, status)
+		return regcred.Errorf(regcred.Denied, "%s refuses (status %d), and not in AWS's words: is it AWS's endpoint?", host(err), status)
+	default:
+		return regcred.Errorf(regcred.Unavailable, "%s answers with status %d", host(err), status)
 	}
-	return regcred.Errorf(regcred.Unavailable, "%s answers with status %d", host, status)
+}
+
+func throttled(err error, why string) error {
+	wait := time.Duration(0)
+	if answer, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && answer.Response != nil {
+		wait = web.RetryAfter(answer.Response.Header, time.Now())
+	}
+	return regcred.ThrottledFor(wait, "%s asks to be asked less often (%s)", host(err), why)
 }
 
 // arnPattern finds whom AWS names in a message on access that was denied.
@@ -191,14 +204,6 @@ func host(err error) string {
 		return answer.Response.Request.URL.Host
 	}
 	return "AWS"
-}
-
-func retryAfter(err error) time.Duration {
-	answer, ok := errors.AsType[*smithyhttp.ResponseError](err)
-	if !ok || answer.Response == nil {
-		return 0
-	}
-	return web.RetryAfter(answer.Response.Header, time.Now())
 }
 
 var codePattern = regexp.MustCompile(`^[A-Za-z.]{1,64}$`)
