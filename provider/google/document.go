@@ -200,19 +200,29 @@ func (d *document) checkServiceAccount(where string, endpoint *url.URL) error {
 	return err
 }
 
+// Sizes of keys, in bits: crypto/rsa signs with none below the least, and one above
+// the most would take long. Google's have 2048.
+const (
+	minKeySize = 1024
+	maxKeySize = 8192
+)
+
 // parseKey reads an RSA key in PEM form, of PKCS #8 as Google writes it or PKCS #1.
 func parseKey(where, text string) (*rsa.PrivateKey, error) {
 	block, _ := pem.Decode([]byte(text))
 	if block == nil {
 		return nil, regcred.Errorf(regcred.Invalid, "%s has a private_key that is not in PEM form: it was cut, or its line breaks were lost", where)
 	}
-	if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
-		return key, nil
+	key, err := x509.ParsePKCS1PrivateKey(block.Bytes)
+	if err != nil {
+		parsed, _ := x509.ParsePKCS8PrivateKey(block.Bytes)
+		key, _ = parsed.(*rsa.PrivateKey)
 	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	key, ok := parsed.(*rsa.PrivateKey)
-	if err != nil || !ok {
+	if key == nil {
 		return nil, regcred.Errorf(regcred.Invalid, "%s has a private_key that is no RSA key: it was cut, or is damaged", where)
+	}
+	if bits := key.N.BitLen(); bits < minKeySize || bits > maxKeySize {
+		return nil, regcred.Errorf(regcred.Invalid, "%s has a private_key of %d bits: it must have from %d to %d", where, bits, minKeySize, maxKeySize)
 	}
 	return key, nil
 }

@@ -66,7 +66,7 @@ func kinds(t *testing.T) map[string]func(w *world) regcred.Credential {
 }
 
 // echo is a server that refuses with a status, and quotes all that it was sent.
-func echo(_ http.Handler, status int) http.Handler {
+func echo(status int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		form, _ := url.ParseQuery(string(body))

@@ -108,6 +108,7 @@ func TestKeyDirectsNothing(t *testing.T) {
 		"no private key":            edit(func(k *fakegoogle.KeyFile) { k.PrivateKey = "" }),
 		"private key not in PEM":    edit(func(k *fakegoogle.KeyFile) { k.PrivateKey = "canary-private-key" }),
 		"private key damaged":       edit(func(k *fakegoogle.KeyFile) { k.PrivateKey = damagedKey(k.PrivateKey) }),
+		"private key too small":     edit(func(k *fakegoogle.KeyFile) { k.PrivateKey = smallKey }),
 		"public key in place of it": edit(func(k *fakegoogle.KeyFile) {
 			k.PrivateKey = strings.ReplaceAll(k.PrivateKey, "PRIVATE", "PUBLIC")[:200]
 		}),
@@ -125,6 +126,18 @@ func TestKeyDirectsNothing(t *testing.T) {
 		})
 	}
 }
+
+// smallKey has 512 bits, and is nobody's.
+const smallKey = `-----BEGIN RSA PRIVATE KEY-----
+MIIBPAIBAAJBAKcPe/0ITOx2KuVVUrag3RLgAsnsMoEH0EAi69yixGf+9AI1u4/8
+EGcs9v0cbhfcYd73XhQiPOQ6qFYJlkoLXVECAwEAAQJBAIZDhJOc2y3j3p/Hzh0m
+9eYYkUU1hnV7ERyqtELzscQdsAdcBRWPOmF4zawg4Ww/qAKVcm6LrQRaafJf1N2y
+W50CIQDSt2c1qHCkF6O+QL7h23oebepD2gqcz+B6+wYLxIteRwIhAMr2V9mxuq0A
+53uUphOF+qEtZcoTJA4tHRr0igGzJbunAiEAr6KTcpQ9n2jc4R3SfSuVdHulgnzh
+z6ctsxQ9C939VM0CICiHfs2C9zMa7h64dV2KsJzE8wGiRt3p1lkOogxq2MsbAiEA
+kOu8/erHD0orjHJdy24UsT1dd9d8jm/3p/TvgmkEIQk=
+-----END RSA PRIVATE KEY-----
+`
 
 // damagedKey cuts the content of a key in PEM form.
 func damagedKey(text string) string {
@@ -229,7 +242,7 @@ func TestErrorsShowNoSecret(t *testing.T) {
 			c := c(w)
 			w.addUser()
 			w.google.Grant(puller, target)
-			echo := echo(w.google, status)
+			echo := echo(status)
 			sources := maps.Clone(w.transport)
 			for host := range sources {
 				w.transport[host] = echo

@@ -133,14 +133,6 @@ func (i *Issuer) Issue(key, prefix string) Token {
 	return t
 }
 
-// Keep records a token that the fake made itself, such as a signed one, as Issue
-// does its own: Find finds it.
-func (i *Issuer) Keep(t Token) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.issued[t.Value] = t
-}
-
 // Find returns the token with this value, and whether it was issued here and has
 // not expired.
 func (i *Issuer) Find(value string) (Token, bool) {
