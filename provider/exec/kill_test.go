@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -52,6 +53,30 @@ func TestKilled(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestEndless: a helper that writes without end is killed for that, long before its
+// time is over.
+func TestEndless(t *testing.T) {
+	dir := directory(t)
+	p := exec.New(exec.Options{Dirs: []string{dir}})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := p.Mint(ctx, credential(t, "registry.example.com", "endless", "timeout=5m"))
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		if regcred.CodeOf(err) != regcred.Unavailable || !strings.Contains(err.Error(), "wrote more than 64 KiB") {
+			t.Errorf("the mint ended with %v", err)
+		}
+	case <-time.After(patience):
+		t.Errorf("the mint goes on after %s", patience)
+	}
+	pid := pidOf(t, dir, "endless")
+	eventually(t, "the helper is gone", func() bool { return gone(pid) })
 }
 
 // TestTimeout: the setting ends a helper, long before the mint's own time is over.
