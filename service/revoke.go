@@ -52,6 +52,9 @@ func (s *Service) Refresh(ctx context.Context, caller regcred.Caller, guid strin
 		return Credential{}, err
 	}
 	if revoke {
+		if c.Provider == regcred.ProviderStatic {
+			return Credential{}, staticRevoked(guid)
+		}
 		if err := s.drop(ctx, caller, c.Credential); err != nil {
 			return Credential{}, err
 		}
@@ -65,20 +68,48 @@ func (s *Service) Refresh(ctx context.Context, caller regcred.Caller, guid strin
 	return s.current(ctx, c.Credential), nil
 }
 
-// drop ends the login of a credential: its registry refuses it where that is
-// regcred's own, and every target takes it away.
+// staticRevoked is the answer where the login that is to be revoked is just what is
+// stored, and would be handed out again.
+func staticRevoked(guid string) error {
+	return regcred.Errorf(regcred.Invalid, "the login of credential %s is the username and password that are stored: change the password and revoke the old one in one step (regcred credential update --revoke), or delete the credential", guid)
+}
+
+// drop ends the login of a credential, and of all others that share it: its registry
+// refuses it where that is regcred's own, and every target takes it away.
 func (s *Service) drop(ctx context.Context, caller regcred.Caller, c regcred.Credential) error {
 	ctx = context.WithoutCancel(ctx)
-	if err := s.revoke(ctx, c.GUID); err != nil {
-		return err
+	var last uint64
+	for _, guid := range append([]string{c.GUID}, s.sharers(c.GUID)...) {
+		if err := s.revoke(ctx, guid); err != nil {
+			return err
+		}
+		revision, err := s.o.Store.DropLogin(ctx, guid)
+		if err != nil && (guid == c.GUID || regcred.CodeOf(err) != regcred.NotFound) {
+			return err
+		}
+		s.o.Log.InfoContext(ctx, "login revoked", "guid", guid, "because_of", c, "caller", caller)
+		last = max(last, revision)
 	}
-	revision, err := s.o.Store.DropLogin(ctx, c.GUID)
-	if err != nil {
-		return err
-	}
-	s.o.Log.InfoContext(ctx, "login revoked", "credential", c, "caller", caller)
-	s.settle(ctx, revision)
+	s.settle(ctx, last)
 	return nil
+}
+
+// sharers returns the other credentials that have the very login of this one: those
+// with equal settings may share a mint. A username and password that are stored are
+// no such login.
+func (s *Service) sharers(guid string) []string {
+	book := s.o.Books.Now()
+	leaked, ok := book.Get(guid)
+	if !ok || leaked.Login == nil || leaked.Provider == regcred.ProviderStatic {
+		return nil
+	}
+	var guids []string
+	for e := range book.Entries() {
+		if e.GUID != guid && e.Provider == leaked.Provider && e.Login != nil && e.Login.Password.Equal(leaked.Login.Password) {
+			guids = append(guids, e.GUID)
+		}
+	}
+	return guids
 }
 
 // explain adds to an error what became of the operation.

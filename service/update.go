@@ -83,7 +83,14 @@ func (s *Service) Update(ctx context.Context, caller regcred.Caller, guid string
 		if checked.version != 0 && checked.version != c.Version {
 			return regcred.Errorf(regcred.Stale, "credential %s was changed by somebody else meanwhile: look at it and try again", guid)
 		}
-		return s.apply(caller, c, up)
+		old := c.Clone()
+		if err := s.apply(caller, c, up); err != nil {
+			return err
+		}
+		if up.Revoke && c.Provider == regcred.ProviderStatic && c.SameSource(old) {
+			return staticRevoked(guid)
+		}
+		return nil
 	})
 	if err != nil {
 		return Credential{}, err
