@@ -27,6 +27,10 @@ type ProviderSetup struct {
 	// Invalid are changes to Credential, by a name for the test: each makes it one
 	// that Check refuses with an error that names the field.
 	Invalid map[string]InvalidChange
+	// Examples are what stands in for the files of Describe's examples, by the
+	// setting's name: values that Check takes. Credential's own Secrets need not be
+	// repeated.
+	Examples map[string]string
 	// Unique says that each login has a password of its own.
 	Unique bool
 	// Lifetime is how long a login lives; 0: it never expires.
@@ -50,6 +54,7 @@ func TestProvider(t *testing.T, setup ProviderSetup) {
 		run  func(t *testing.T, s ProviderSetup, p regcred.Provider)
 	}{
 		{"Describe", testDescribe},
+		{"Examples", testExamples},
 		{"Check", testCheck},
 		{"CheckUnknown", testCheckUnknown},
 		{"CheckMissing", testCheckMissing},
@@ -73,6 +78,9 @@ func TestProvider(t *testing.T, setup ProviderSetup) {
 // testDescribe checks that the description is complete and always the same.
 func testDescribe(t *testing.T, s ProviderSetup, p regcred.Provider) {
 	info := p.Describe()
+	if len(info.Fields) > 0 && len(info.Examples) == 0 {
+		t.Error("it has settings, and no example")
+	}
 	if info.Name == "" || info.Name != s.Credential.Provider {
 		t.Errorf("its name is %q, the credential's provider %q", info.Name, s.Credential.Provider)
 	}
@@ -95,6 +103,53 @@ func testDescribe(t *testing.T, s ProviderSetup, p regcred.Provider) {
 	if again := p.Describe(); fmt.Sprint(again) != fmt.Sprint(info) {
 		t.Errorf("it describes itself as %v and as %v", info, again)
 	}
+}
+
+// testExamples checks that each example passes Check, with something in the place
+// of its files.
+func testExamples(t *testing.T, s ProviderSetup, p regcred.Provider) {
+	for _, example := range p.Describe().Examples {
+		c, err := s.example(example)
+		if err == nil {
+			err = p.Check(c)
+		}
+		if err != nil {
+			t.Errorf("the example %q: %v", example, err)
+		}
+	}
+}
+
+// example returns the credential that an example makes: [LOCATION] and then --set
+// NAME=VALUE or --set-file NAME=PATH.
+func (s ProviderSetup) example(text string) (regcred.Credential, error) {
+	c := regcred.Credential{GUID: s.Credential.GUID, Provider: s.Credential.Provider}
+	words := strings.Fields(text)
+	if len(words) > 0 && !strings.HasPrefix(words[0], "--") {
+		var err error
+		if c.Location, err = imageref.ParseLocation(words[0]); err != nil {
+			return c, err
+		}
+		words = words[1:]
+	}
+	for ; len(words) >= 2; words = words[2:] {
+		name, value, ok := strings.Cut(words[1], "=")
+		secret, known := s.Credential.Secrets[name]
+		if !known {
+			secret = regcred.NewSecret(s.Examples[name])
+		}
+		switch {
+		case ok && words[0] == "--set":
+			setSetting(&c, name, value)
+		case ok && words[0] == "--set-file" && !secret.IsZero():
+			setSecret(&c, name, secret.Reveal())
+		default:
+			return c, fmt.Errorf("%s %s is no flag that is understood, or nothing stands in for its file", words[0], words[1])
+		}
+	}
+	if len(words) > 0 {
+		return c, fmt.Errorf("what is %q?", words[0])
+	}
+	return c, nil
 }
 
 func isSentence(s string) bool { return len(s) > 10 && strings.HasSuffix(s, ".") }

@@ -73,10 +73,10 @@ func describe() regcred.ProviderInfo {
 			`"RBAC Registry + ABAC Repository Permissions" the role Container Registry Repository Reader (Writer to push) instead.`,
 		Hosts: "The login server in the credential's location, NAME.azurecr.io, .azurecr.cn, .azurecr.us or .azurecr.de, or a host that an admin named. Data endpoints (NAME.REGION.data.azurecr.io) need no login.",
 		Examples: []string{
-			"--set tenant-id=409520d4-8100-4d1d-ad47-72432ddcc120 --set client-id=7d2a4b4e-1f0b-4c53-9d0e-3a5f2f0f6d11",
-			"--set tenant-id=409520d4-8100-4d1d-ad47-72432ddcc120 --set client-id=7d2a4b4e-1f0b-4c53-9d0e-3a5f2f0f6d11 --set scope=repository:acme/app:pull",
-			"--set identity=workload",
-			"--set identity=managed",
+			"acme.azurecr.io --set tenant-id=409520d4-8100-4d1d-ad47-72432ddcc120 --set client-id=7d2a4b4e-1f0b-4c53-9d0e-3a5f2f0f6d11 --set-file client-secret=secret.txt",
+			"acme.azurecr.io --set tenant-id=409520d4-8100-4d1d-ad47-72432ddcc120 --set client-id=7d2a4b4e-1f0b-4c53-9d0e-3a5f2f0f6d11 --set-file client-secret=secret.txt --set scope=repository:acme/app:pull",
+			"acme.azurecr.io --set identity=workload",
+			"acme.azurecr.io --set identity=managed",
 		},
 		// Neither Entra ID nor the registry documents a limit for these requests; the
 		// smallest registries serve 1,000 reads a minute, of which this takes a part.

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -353,21 +352,3 @@ func TestIssuer(t *testing.T) {
 	}
 }
 
-// TestExamples checks that what Describe shows works, but for the secrets.
-func TestExamples(t *testing.T) {
-	p := azure.New(azure.Options{})
-	for _, example := range p.Describe().Examples {
-		c := ambient()
-		for set := range strings.SplitSeq(example, "--set ") {
-			if name, value, ok := strings.Cut(strings.TrimSpace(set), "="); ok {
-				c = with(c, name, value)
-			}
-		}
-		if c.Settings["identity"] == "" {
-			c.Secrets = maps.Clone(credential().Secrets)
-		}
-		if err := p.Check(c); err != nil {
-			t.Errorf("%s: %v", example, err)
-		}
-	}
-}

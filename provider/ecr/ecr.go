@@ -79,7 +79,7 @@ func (*Provider) Describe() regcred.ProviderInfo {
 		Hosts: "ACCOUNT.dkr.ecr.REGION.amazonaws.com, its FIPS and dual-stack (ACCOUNT.dkr-ecr.REGION.on.aws) forms, and those of the other partitions, such as China's.",
 		Examples: []string{
 			"--set region=us-east-1",
-			"--set region=us-east-1 --set access-key-id=AKIAIOSFODNN7EXAMPLE",
+			"123456789012.dkr.ecr.us-east-1.amazonaws.com --set access-key-id=AKIAIOSFODNN7EXAMPLE --set-file secret-access-key=key.txt",
 			"--set region=eu-central-1 --set role-arn=arn:aws:iam::123456789012:role/ecr-pull --set external-id=acme-7f3a",
 			"--set region=us-gov-west-1 --set fips=true --set registry-ids=123456789012,210987654321",
 		},

@@ -96,6 +96,7 @@ func TestProvider(t *testing.T) {
 		New:        func(*testing.T) regcred.Provider { return newWorld(nil).provider },
 		Credential: credential(host + "/team/app"),
 		Invalid:    invalid,
+		Examples:   map[string]string{"secret-access-key": secretKey},
 		Unique:     true,
 		Lifetime:   fakeecr.Lifetime,
 	})
@@ -145,23 +146,3 @@ func TestPartitions(t *testing.T) {
 	}
 }
 
-// TestExamples: each example passes Check once its secrets are there.
-func TestExamples(t *testing.T) {
-	p := ecr.New(ecr.Options{})
-	for _, example := range p.Describe().Examples {
-		c := ambient(credential(""))
-		for word := range strings.FieldsSeq(example) {
-			if name, value, ok := strings.Cut(word, "="); ok {
-				c.Settings[name] = value
-			} else if word != "--set" {
-				t.Errorf("%s: what is %q?", example, word)
-			}
-		}
-		if c.Settings["access-key-id"] != "" {
-			c.Secrets = map[string]regcred.Secret{"secret-access-key": regcred.NewSecret(secretKey)}
-		}
-		if err := p.Check(c); err != nil {
-			t.Errorf("%s: %v", example, err)
-		}
-	}
-}

@@ -64,7 +64,7 @@ func (*Provider) Describe() regcred.ProviderInfo {
 		Permissions: "The IAM actions " + permission + ", on all resources (*).",
 		Hosts:       strings.Join(hosts, ", ") + ".",
 		Examples: []string{
-			"--set access-key-id=AKIAIOSFODNN7EXAMPLE",
+			"--set access-key-id=AKIAIOSFODNN7EXAMPLE --set-file secret-access-key=key.txt",
 			"--set role-arn=arn:aws:iam::123456789012:role/ecr-public",
 		},
 		Rate:   rate,

@@ -62,6 +62,7 @@ func TestProvider(t *testing.T) {
 			return p
 		},
 		Credential: credential("public.ecr.aws/acme", nil),
+		Examples:   map[string]string{"secret-access-key": secretKey},
 		Unique:     true,
 		Lifetime:   fakeecr.Lifetime,
 		Invalid: map[string]regcredtest.InvalidChange{
@@ -196,21 +197,3 @@ func TestUsesAndIssuer(t *testing.T) {
 	}
 }
 
-// TestExamples: each example passes Check once its secrets are there.
-func TestExamples(t *testing.T) {
-	p, _ := newProvider(fakeecr.Options{})
-	for _, example := range p.Describe().Examples {
-		c := regcred.Credential{Provider: ecrpublic.Name, Settings: map[string]string{}}
-		for word := range strings.FieldsSeq(example) {
-			if name, value, ok := strings.Cut(word, "="); ok {
-				c.Settings[name] = value
-			}
-		}
-		if c.Settings["access-key-id"] != "" {
-			c.Secrets = map[string]regcred.Secret{"secret-access-key": regcred.NewSecret(secretKey)}
-		}
-		if err := p.Check(c); err != nil {
-			t.Errorf("%s: %v", example, err)
-		}
-	}
-}

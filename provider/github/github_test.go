@@ -141,23 +141,9 @@ func TestProvider(t *testing.T) {
 	})
 }
 
-// TestDescribe checks that the examples work, and what only admins may set.
-func TestDescribe(t *testing.T) {
+// TestUses checks what only admins may set.
+func TestUses(t *testing.T) {
 	p := github.New(github.Options{})
-	for _, example := range p.Describe().Examples {
-		c := credential(t)
-		c.Location, c.Settings = imageref.Location{}, map[string]string{}
-		for word := range strings.FieldsSeq(example) {
-			if name, value, ok := strings.Cut(word, "="); ok {
-				c.Settings[name] = value
-			} else if word != "--set" {
-				t.Errorf("%s: what is %q?", example, word)
-			}
-		}
-		if err := p.Check(c); err != nil {
-			t.Errorf("%s: %v", example, err)
-		}
-	}
 	if uses := p.Uses(credential(t, "owner=acme", "push=true", "repositories=app")); len(uses) > 0 {
 		t.Errorf("a user's settings use %v of the server", uses)
 	}

@@ -189,29 +189,6 @@ func TestSuite(t *testing.T) {
 	})
 }
 
-// TestExamples checks what Describe shows.
-func TestExamples(t *testing.T) {
-	w := newWorld(t, fakegoogle.Options{})
-	for _, example := range w.provider.Describe().Examples {
-		words := strings.Fields(example)
-		c := credential(words[0])
-		for i := 1; i < len(words); i += 2 {
-			name, value, _ := strings.Cut(words[i+1], "=")
-			switch words[i] {
-			case "--set":
-				c.Settings[name] = value
-			case "--set-file":
-				c.Secrets[name] = regcred.NewSecret(w.key.JSON())
-			default:
-				t.Errorf("%s: no flag %s", example, words[i])
-			}
-		}
-		if err := w.provider.Check(c); err != nil {
-			t.Errorf("%s: %v", example, err)
-		}
-	}
-}
-
 // TestKey mints from a key in each form that users have it in.
 func TestKey(t *testing.T) {
 	w := newWorld(t, fakegoogle.Options{})

@@ -41,11 +41,11 @@ func (*Provider) Describe() regcred.ProviderInfo {
 		Hosts: "With exchange=quay, quay.io and the hosts that the setting host names. Else the location's host: " +
 			"where the tokens come from is then up to an admin, and so is the location.",
 		Examples: []string{
-			"--set exchange=quay --set username=acme+puller",
-			"--set exchange=quay --set username=acme+puller --set token-file=/var/run/secrets/tokens/quay --set host=quay.corp.example",
-			"--set exchange=rfc8693 --set token-url=https://sts.corp.example/token --set token-file=/var/run/secrets/tokens/sts --set audience=registry --set username=oauth2",
-			"--set exchange=rfc8693 --set issuer=https://id.corp.example/realms/ci --set client-id=regcred --set audience=registry --set username=oauth2",
-			"--set exchange=none --set issuer=https://id.corp.example/realms/ci --set client-id=regcred --set scope=registry --set username=oauth2",
+			"--set exchange=quay --set username=acme+puller --set-file token=token.jwt",
+			"quay.corp.example --set exchange=quay --set username=acme+puller --set token-file=/var/run/secrets/tokens/quay --set host=quay.corp.example",
+			"registry.corp.example --set exchange=rfc8693 --set token-url=https://sts.corp.example/token --set token-file=/var/run/secrets/tokens/sts --set audience=registry --set username=oauth2",
+			"registry.corp.example --set exchange=rfc8693 --set issuer=https://id.corp.example/realms/ci --set client-id=regcred --set-file client-secret=secret.txt --set audience=registry --set username=oauth2",
+			"registry.corp.example --set exchange=none --set issuer=https://id.corp.example/realms/ci --set client-id=regcred --set-file client-secret=secret.txt --set scope=registry --set username=oauth2",
 		},
 		Rate:   5,
 		Burst:  20,

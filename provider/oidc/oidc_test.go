@@ -98,6 +98,7 @@ func setup(fake *fakeoidc.Server, c regcred.Credential) regcredtest.ProviderSetu
 	return regcredtest.ProviderSetup{
 		New:        func(*testing.T) regcred.Provider { return provider(fake) },
 		Credential: c, Unique: true, Lifetime: fakeoidc.Lifetime,
+		Examples: map[string]string{"token": "canary-4711", "client-secret": "canary-4711"},
 	}
 }
 
@@ -156,32 +157,6 @@ func invalid(t *testing.T, changes ...string) map[string]regcredtest.InvalidChan
 		all[change] = regcredtest.InvalidChange{Names: name, Change: func(c *regcred.Credential) { set(c, change) }}
 	}
 	return all
-}
-
-// TestDescribe checks that the examples work.
-func TestDescribe(t *testing.T) {
-	p := oidc.New(oidc.Options{})
-	for _, example := range p.Describe().Examples {
-		c := credential(t, "")
-		for word := range strings.FieldsSeq(example) {
-			if strings.Contains(word, "=") {
-				set(&c, word)
-			} else if word != "--set" {
-				t.Errorf("%s: what is %q?", example, word)
-			}
-		}
-		if c.Settings["client-id"] != "" {
-			set(&c, "client-secret=canary-4711")
-		} else if c.Settings["token-file"] == "" {
-			set(&c, "token=canary-4711")
-		}
-		if c.Settings["exchange"] != "quay" {
-			c.Location = location(t, "registry.corp.example")
-		}
-		if err := p.Check(c); err != nil {
-			t.Errorf("%s: %v", example, err)
-		}
-	}
 }
 
 // TestIssuer shows whose limits a credential falls under.

@@ -45,42 +45,6 @@ func TestProvidersDoc(t *testing.T) {
 	}
 }
 
-// TestProvidersExamples holds each example to what its provider takes.
-func TestProvidersExamples(t *testing.T) {
-	for _, p := range (&Server{}).providers("registry.example.com") {
-		info := p.Describe()
-		if len(info.Examples) == 0 && info.Name != regcred.ProviderStatic {
-			t.Errorf("provider %s has no example", info.Name)
-		}
-		known := map[string]regcred.Field{}
-		for _, f := range info.AllFields() {
-			known[f.Name] = f
-		}
-		for _, example := range info.Examples {
-			for flag, setting := range settingsOf(example) {
-				name, _, _ := strings.Cut(setting, "=")
-				f, ok := known[name]
-				if !ok || f.Secret != (flag == "--set-file") {
-					t.Errorf("provider %s: the example %q sets %q by %s", info.Name, example, name, flag)
-				}
-			}
-		}
-	}
-}
-
-// settingsOf yields the flags --set and --set-file of an example, and what follows
-// each.
-func settingsOf(example string) func(yield func(flag, setting string) bool) {
-	return func(yield func(flag, setting string) bool) {
-		words := strings.Fields(example)
-		for i, word := range words[:max(len(words)-1, 0)] {
-			if (word == "--set" || word == "--set-file") && !yield(word, words[i+1]) {
-				return
-			}
-		}
-	}
-}
-
 func documentProvider(b *strings.Builder, info regcred.ProviderInfo) {
 	fmt.Fprintf(b, "\n## %s\n\n%s\n", info.Name, info.Doc)
 	if info.Hosts != "" {
