@@ -86,6 +86,10 @@ bench-small: ## The same in fewer rounds; times fail nothing
 fuzz: ## Run every fuzz target for FUZZTIME (20s)
 	@test/fuzz.sh $(FUZZTIME)
 
+.PHONY: soak
+soak: ## Play 10 times 90 days of failing issuers: the figures in docs/reliability.md
+	$(GO) test ./refresh -run '^TestZeroGap$$' -count=1 -v -timeout 0 -days 90 -seeds 10
+
 .PHONY: vuln
 vuln: bin/govulncheck ## Look for known vulnerabilities, where their database can be reached
 	@bin/govulncheck ./... || { code=$$?; \

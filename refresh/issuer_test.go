@@ -147,6 +147,13 @@ func (p *issuer) count(guid string) int {
 	return p.mints[guid]
 }
 
+// given returns how many tokens there were.
+func (p *issuer) given() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tokens
+}
+
 // check fails the test where two mints were under way for one credential.
 func (p *issuer) check(t *testing.T) {
 	t.Helper()

@@ -133,16 +133,16 @@ func TestRate(t *testing.T) {
 		b.create("asked")
 		time.Sleep(9*time.Second + 900*time.Millisecond)
 		synctest.Wait()
-		if p.tokens != 20+49 {
-			b.Errorf("%d tokens after 10 s", p.tokens)
+		if p.given() != 20+49 {
+			b.Errorf("%d tokens after 10 s", p.given())
 		}
 		begin := time.Now()
 		if _, err := r.Ensure(b.Context(), "asked"); err != nil || time.Since(begin) > 200*time.Millisecond {
 			b.Errorf("it took %s, %v", time.Since(begin), err)
 		}
 		time.Sleep(time.Until(begin.Add(200 * time.Second)))
-		if p.tokens != 1001 {
-			b.Errorf("%d tokens after 200 s", p.tokens)
+		if p.given() != 1001 {
+			b.Errorf("%d tokens after 200 s", p.given())
 		}
 	})
 }
@@ -242,8 +242,8 @@ func TestIssuersComeAndGo(t *testing.T) {
 			}
 			synctest.Wait()
 		}
-		if b.issuer.tokens != all {
-			b.Errorf("%d tokens", b.issuer.tokens)
+		if b.issuer.given() != all {
+			b.Errorf("%d tokens", b.issuer.given())
 		}
 		if left := slices.Collect(r.Issuers()); len(left) != 0 {
 			b.Errorf("%d issuers are left", len(left))

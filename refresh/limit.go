@@ -13,8 +13,9 @@ const (
 	stepShare  = 1.0 / 8  // by which each success raises it again
 )
 
-// An issuer that was asked so many times in a row and was Unavailable each time is
-// down: it is asked only once in a while until it answers.
+// An issuer that was Unavailable so many times in a row is down: it is asked only
+// once in a while until it answers. A refusal is an answer: it may be for that one
+// credential.
 const (
 	downAfter     = 16
 	probeInterval = 5 * time.Second
@@ -33,7 +34,7 @@ type limit struct {
 
 	pausedUntil time.Time // as the issuer asked
 	loweredAt   time.Time // when rate last gave way
-	unanswered  int       // asked in a row, and Unavailable each time
+	unanswered  int       // mints in a row for which it was Unavailable
 }
 
 func newLimit(info regcred.ProviderInfo) limit {
@@ -45,7 +46,7 @@ func newLimit(info regcred.ProviderInfo) limit {
 func (l *limit) paused(now time.Time) bool { return now.Before(l.pausedUntil) }
 
 // down reports whether the issuer does not answer at all. One without a limit is
-// never down: nobody counts how often it is asked.
+// never down: it may be asked as often as anybody likes.
 func (l *limit) down() bool { return l.most > 0 && l.unanswered >= downAfter }
 
 // current returns the rate that holds now, 0 for any.
@@ -91,20 +92,18 @@ func (l *limit) add(now time.Time, tokens float64) {
 // provider's, nil for a login.
 func (l *limit) answered(began, now time.Time, err error) {
 	l.add(now, 0) // at the rate that was
-	code := regcred.CodeOf(err)
-	switch {
-	case err == nil:
-		l.unanswered = 0
-		l.rate = min(l.most, l.rate+l.most*stepShare)
-	case code == regcred.Throttled:
-		l.unanswered = 0
-		l.lower(began, now)
-	case code == regcred.Unavailable:
+	switch regcred.CodeOf(err) {
+	case regcred.Unavailable:
 		if l.unanswered++; l.down() {
 			l.tokens = min(l.tokens, 0)
 		}
-	default:
-		l.unanswered = 0 // it answers, if only to refuse this credential
+		return
+	case regcred.Throttled:
+		l.lower(began, now)
+	}
+	l.unanswered = 0
+	if err == nil {
+		l.rate = min(l.most, l.rate+l.most*stepShare)
 	}
 }
 

@@ -96,6 +96,7 @@ func TestLimitAdapts(t *testing.T) {
 	}
 	want("many of them", 16)
 	for range 16 {
+		want("not down yet", 16)
 		l.Answered(later, later, errDown)
 	}
 	want("down", 1/refresh.ProbeInterval.Seconds())

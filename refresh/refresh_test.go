@@ -27,14 +27,32 @@ type bench struct {
 
 	store  regcred.Store
 	issuer *issuer
-	log    *bytes.Buffer
+	log    *logBuffer
+}
+
+// logBuffer is a log that can be read while it is written.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
 }
 
 // bubble runs a test on simulated time.
 func bubble(t *testing.T, p *issuer, test func(b bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		test(bench{T: t, store: memory.New(), issuer: p, log: new(bytes.Buffer)})
+		test(bench{T: t, store: memory.New(), issuer: p, log: new(logBuffer)})
 		p.check(t)
 	})
 }

@@ -88,7 +88,8 @@ type IssuerStatus struct {
 	// ThrottledUntil is until when it is not asked, because it asked for a pause;
 	// zero: it is asked.
 	ThrottledUntil time.Time
-	// Down says that it does not answer, and is only tried now and then.
+	// Down says that it was unavailable many times in a row, and is only tried every
+	// five seconds until it answers.
 	Down bool
 	// Mints counts the logins that it gave, and Failures the mints that failed,
 	// since the first of its credentials was there.
