@@ -100,10 +100,13 @@ func (d *demo) publish(ctx context.Context) error {
 	return d.show(ctx, "publish", archive, repository+":"+tag)
 }
 
+// everybody is the user name of the credential that acme's takes the place of.
+const everybody = "everybody"
+
 func (d *demo) store(ctx context.Context) error {
 	d.say("Store two credentials for this registry: one for everybody, one for the organization acme.")
 	d.note("Everybody's is a plain user name and password; acme's mints logins of %s for acme/* only.", lifetime)
-	err := d.show(ctx, "credential", "create", d.host, "--username", "everybody")
+	err := d.show(ctx, "credential", "create", d.host, "--username", everybody)
 	if err != nil {
 		return err
 	}
@@ -134,6 +137,10 @@ func (d *demo) deliver(ctx context.Context) error {
 	var e entry
 	err := poll(ctx, func() (err error) {
 		e, err = d.delivered()
+		if err == nil && e.username == everybody {
+			// The one that was stored first was delivered first.
+			err = fmt.Errorf("%s still has everybody's login", configFile)
+		}
 		return err
 	})
 	if err != nil {
