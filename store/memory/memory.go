@@ -60,18 +60,26 @@ type step struct {
 }
 
 // New returns an empty store with an id of its own.
-func New() *Store {
+func New() *Store { return Resume(uuid.NewString(), 0) }
+
+// Resume returns an empty store that goes on from an earlier one, which has ended:
+// it has the same id, and its revisions begin above that one's. after must be no
+// less than the revision that the earlier one came to. So what was delivered from
+// that one counts as this one's own, and as older than all that is to come.
+func Resume(id string, after uint64) *Store {
 	return &Store{
-		id:      uuid.NewString(),
-		closed:  make(chan struct{}),
-		records: make(map[string]*record),
-		places:  make(map[place]string),
-		revoked: make(map[string]regcred.Revocation),
-		keys:    make(map[string]regcred.Secret),
+		id:       id,
+		closed:   make(chan struct{}),
+		revision: after,
+		records:  make(map[string]*record),
+		places:   make(map[place]string),
+		revoked:  make(map[string]regcred.Revocation),
+		keys:     make(map[string]regcred.Secret),
 	}
 }
 
-// ID identifies the store until the process ends.
+// ID identifies the store until the process ends, or beyond that where it was given
+// to Resume.
 func (s *Store) ID() string { return s.id }
 
 // Close ends every Watch. Any other call returns Unavailable from now on.
