@@ -28,6 +28,7 @@ var rules = []rule{
 	{packages: "regcredtest", imports: "regcred imageref keyring deliver registry",
 		libraries: "github.com/google/go-cmp pgregory.net/rapid"},
 	{packages: "regcredtest/internal/..."},
+	{packages: "regcredtest/kubetest", libraries: "any"},
 	{packages: "regcredtest/*", imports: "regcredtest/internal/...", libraries: "github.com/go-jose/go-jose/v4"},
 
 	{packages: "seal", imports: "regcred"},
@@ -83,8 +84,8 @@ var homes = []home{
 	{library: "github.com/spf13/cobra", packages: "cmd/..."},
 	{library: "cuelabs.dev/go/oci/ociregistry", packages: "registry/... cmd/... test/..."},
 	{library: "github.com/google/go-containerregistry", packages: "cmd/regcred/demo test/..."},
-	{library: "k8s.io", packages: "deliver/kubernetes cmd/..."},
-	{library: "sigs.k8s.io", packages: "deliver/kubernetes cmd/regcred/..."},
+	{library: "k8s.io", packages: "deliver/kubernetes regcredtest/kubetest cmd/... test/..."},
+	{library: "sigs.k8s.io", packages: "deliver/kubernetes cmd/regcred/... test/..."},
 }
 
 // A distance says what a program may not be linked with, through any package.
