@@ -40,15 +40,16 @@ var (
 		"1 where the target's last sync failed (error), or removals are held back (held).", []string{"target", "kind"}, nil)
 )
 
-// metrics returns what /metrics serves; other parts register theirs with it.
-func (s *Server) metrics() *prometheus.Registry {
+// newMetrics returns what /metrics serves of the process and of a collector; other
+// parts register theirs with it.
+func newMetrics(c prometheus.Collector) *prometheus.Registry {
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), s)
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), c)
 	return reg
 }
 
 // Describe implements prometheus.Collector.
-func (s *Server) Describe(ch chan<- *prometheus.Desc) {
+func (c *core) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		expiryDesc, failuresDesc, credentialsDesc, gapDesc, rotateDesc,
 		issuerMintsDesc, issuerRateDesc, issuerThrottledDesc, issuerDownDesc,
@@ -59,11 +60,11 @@ func (s *Server) Describe(ch chan<- *prometheus.Desc) {
 }
 
 // Collect implements prometheus.Collector.
-func (s *Server) Collect(ch chan<- prometheus.Metric) {
+func (c *core) Collect(ch chan<- prometheus.Metric) {
 	now := time.Now()
 	type kind struct{ provider, login string }
 	counts := map[kind]int{}
-	for e := range s.books.Now().Entries() {
+	for e := range c.books.Now().Entries() {
 		state := "none"
 		labels := []string{
 			strings.ToValidUTF8(e.GUID, "?"), e.Location.String(),
@@ -82,7 +83,7 @@ func (s *Server) Collect(ch chan<- prometheus.Metric) {
 		if !e.RotateBy.IsZero() {
 			ch <- gauge(rotateDesc, float64(e.RotateBy.Unix()), labels...)
 		}
-		st, _ := s.fresh.Status(e.GUID)
+		st, _ := c.fresh.Status(e.GUID)
 		if st.Failures > 0 {
 			ch <- gauge(failuresDesc, float64(st.Failures), labels...)
 		}
@@ -93,13 +94,13 @@ func (s *Server) Collect(ch chan<- prometheus.Metric) {
 	for k, n := range counts {
 		ch <- gauge(credentialsDesc, float64(n), k.provider, k.login)
 	}
-	s.collectIssuers(ch)
-	s.collectTargets(ch)
+	c.collectIssuers(ch)
+	c.collectTargets(ch)
 }
 
 // collectIssuers leaves out what asks nobody.
-func (s *Server) collectIssuers(ch chan<- prometheus.Metric) {
-	for i := range s.fresh.Issuers() {
+func (c *core) collectIssuers(ch chan<- prometheus.Metric) {
+	for i := range c.fresh.Issuers() {
 		if i.Issuer == "" {
 			continue
 		}
@@ -118,8 +119,8 @@ func counter(d *prometheus.Desc, v uint64, labels ...string) prometheus.Metric {
 	return prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
 }
 
-func (s *Server) collectTargets(ch chan<- prometheus.Metric) {
-	for _, t := range s.runner.Status() {
+func (c *core) collectTargets(ch chan<- prometheus.Metric) {
+	for _, t := range c.runner.Status() {
 		if !t.SyncedAt.IsZero() {
 			ch <- gauge(targetSyncedDesc, float64(t.SyncedAt.Unix()), t.Name)
 		}

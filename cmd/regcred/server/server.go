@@ -48,15 +48,21 @@ const (
 // shutdownTimeout bounds how long requests under way may take to end.
 const shutdownTimeout = 15 * time.Second
 
+// core is what keeps logins fresh and delivers them.
+type core struct {
+	books  *keyring.Books
+	fresh  *refresh.Refresher
+	runner *deliver.Runner
+}
+
 // Server is a running server.
 type Server struct {
+	core
+
 	cfg    config.Config
 	log    *slog.Logger
 	store  *sqlite.Store
-	books  *keyring.Books
 	tokens *token.Service
-	fresh  *refresh.Refresher
-	runner *deliver.Runner
 	svc    *service.Service
 	blobs  *blob.Dir
 	images *registry.Storage
@@ -135,7 +141,7 @@ func (s *Server) assemble(version string) error {
 	if s.blobs, err = blob.Open(s.path(registryName)); err != nil {
 		return err
 	}
-	metrics := s.metrics()
+	metrics := newMetrics(&s.core)
 	s.images = registry.NewStorage(s.blobs)
 	images, err := registry.New(registry.Options{
 		Storage: s.images, Tokens: s.tokens, PublicURL: s.public, Log: s.log, Metrics: metrics,
