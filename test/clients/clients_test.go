@@ -96,13 +96,3 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
-
-// spellings returns the ways to write an image that a client cannot tell apart:
-// on Docker Hub, with and without the host.
-func spellings(image string) []string {
-	named, err := reference.ParseNormalizedNamed(image)
-	if err != nil || reference.Domain(named) != "docker.io" {
-		return []string{image}
-	}
-	return []string{reference.Path(named), named.Name()}
-}

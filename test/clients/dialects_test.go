@@ -11,6 +11,7 @@ import (
 
 	"regcred.dev/imageref"
 	"regcred.dev/keyring"
+	"regcred.dev/test/books"
 )
 
 func TestMain(m *testing.M) {
@@ -41,11 +42,11 @@ func TestClients(t *testing.T) {
 	} {
 		t.Run(test.client.name+" reads "+string(test.dialect), func(t *testing.T) {
 			dir := isolate(t)
-			all := images()
+			all := books.Images()
 			var given int
 			rapid.Check(t, func(r *rapid.T) {
-				book := draw(r)
-				scope := rapid.SampledFrom(scopes).Draw(r, "scope asked for")
+				book := books.Draw(r)
+				scope := rapid.SampledFrom(books.Scopes).Draw(r, "scope asked for")
 				k := book.Keyring(scope)
 				write(t, configFile(dir), k, test.dialect)
 				for _, image := range rapid.SliceOfN(rapid.SampledFrom(all), 20, 20).Draw(r, "images") {
@@ -77,8 +78,9 @@ func write(t testing.TB, file string, k keyring.Keyring, d keyring.Dialect) {
 func check(t *rapid.T, k keyring.Keyring, book *keyring.Book, d keyring.Dialect, image string, got login) {
 	var want login
 	missing := true // whether the client should have got something
-	for i, spelling := range spellings(image) {
-		l, err := resolve(book, k.Scope(), spelling)
+	for i, spelling := range books.Spellings(image) {
+		given, err := books.Resolve(book, k.Scope(), spelling)
+		l := login{given.Username, given.Password.Reveal()}
 		if got != (login{}) && (err != nil || got != l) {
 			t.Fatalf("%s: the client got %v, regcred gives %v, %v", spelling, got, l, err)
 		}
@@ -103,8 +105,8 @@ func sayable(k keyring.Keyring, d keyring.Dialect, image string, l login) bool {
 			paths = paths || e.Location.Path() != ""
 		}
 	}
-	// Podman takes registry-1.docker.io for Docker Hub, the kubelet does not.
-	if !known || img.Host() == "registry-1.docker.io" && d != keyring.Kubelet {
+	// Podman takes registry-1.docker.io for Docker Hub.
+	if !known || img.Host() == "registry-1.docker.io" {
 		return false
 	}
 	return d == keyring.Containers || !paths

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"regcred.dev"
+	"regcred.dev/imageref"
 	"regcred.dev/provider/exec"
 )
 
@@ -23,7 +24,7 @@ func TestExec(t *testing.T) {
 	p := exec.New(exec.Options{Dirs: []string{dir}})
 
 	for _, location := range []string{"registry.example.com", "registry.example.com:5000", "docker.io", "docker.io/acme"} {
-		c := execCredential(location, "regcred", "REGCRED_SERVER,REGCRED_TOKEN,REGCRED_ORG")
+		c := execCredential(t, location, "regcred", "REGCRED_SERVER,REGCRED_TOKEN,REGCRED_ORG")
 		got, err := p.Mint(t.Context(), c)
 		host := c.Location.Host()
 		if err != nil || got.Username != "user" || got.Password.Reveal() != passwordOf(host) || !got.Serves(host) {
@@ -41,7 +42,7 @@ func TestExec(t *testing.T) {
 		{amazonHost, "ecr-login", "AWS_EC2_METADATA_DISABLED", regcred.Denied, "docker-credential-ecr-login gave no login for " + amazonHost + ": it has no login"},
 		{"registry.example.com", filepath.Join(dir, "docker-credential-ecr-login"), "HOME", regcred.Denied, "docker-credential-ecr-login gave no login for registry.example.com: it has no login"},
 	} {
-		got, err := p.Mint(t.Context(), execCredential(test.location, test.helper, test.env))
+		got, err := p.Mint(t.Context(), execCredential(t, test.location, test.helper, test.env))
 		if regcred.CodeOf(err) != test.code || err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s of %s: it gave %v, %v", test.location, test.helper, got, err)
 		}
@@ -67,12 +68,15 @@ func testAmazon(t *testing.T, p regcred.Provider) {
 	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "canary-4711")
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
-	got, err := p.Mint(t.Context(), execCredential(amazonHost, "ecr-login", "AWS_ENDPOINT_URL_ECR,AWS_ACCESS_KEY_ID,AWS_SECRET_ACCESS_KEY"))
+	got, err := p.Mint(t.Context(), execCredential(t, amazonHost, "ecr-login", "AWS_ENDPOINT_URL_ECR,AWS_ACCESS_KEY_ID,AWS_SECRET_ACCESS_KEY"))
 	if err != nil || got.Username != "AWS" || got.Password.Reveal() != "the token" || !got.Serves(amazonHost) {
 		t.Errorf("it gave %v, %v", got, err)
 	}
 }
 
-func execCredential(location, helper, env string) regcred.Credential {
-	return regcred.Credential{Provider: exec.Name, Location: parse(location), Settings: map[string]string{"helper": helper, "env": env}}
+func execCredential(t testing.TB, location, helper, env string) regcred.Credential {
+	t.Helper()
+	l, err := imageref.ParseLocation(location)
+	must(t, err)
+	return regcred.Credential{Provider: exec.Name, Location: l, Settings: map[string]string{"helper": helper, "env": env}}
 }

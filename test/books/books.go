@@ -1,7 +1,9 @@
-package clients_test
+// Package books draws random books of credentials, and names images to look up in
+// them, for the tests that ask registry clients of others what they make of a docker
+// config file. Those tests are in modules of their own, below test.
+package books
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -13,12 +15,14 @@ import (
 	"regcred.dev/keyring"
 )
 
-// The scopes, hosts and paths are few, so that credentials meet often.
+// Scopes are those of the credentials, and those that tests ask for. Scopes, hosts
+// and paths are few, so that credentials meet often.
+var Scopes = []regcred.Scope{
+	regcred.Foundation, regcred.OrgScope("acme"), regcred.SpaceScope("acme", "dev"),
+	regcred.AppScope("acme", "dev", "web"), regcred.OrgScope("other"),
+}
+
 var (
-	scopes = []regcred.Scope{
-		regcred.Foundation, regcred.OrgScope("acme"), regcred.SpaceScope("acme", "dev"),
-		regcred.AppScope("acme", "dev", "web"), regcred.OrgScope("other"),
-	}
 	hosts = []string{
 		"example.com", "registry.example.com", "a.registry.example.com", "b.example.com",
 		"example.com:5000", "registry.example.com:5000", "10.0.0.1:5000", "localhost:5000",
@@ -30,12 +34,12 @@ var (
 		"nginx", "acme", "acme/app", "acme/app2", "acme/app/web", "acme/app/web/x", "acme-b/app",
 		"library/nginx", "library/nginx/x", "other/app", "v2/acme/app", "acme/app/v1",
 	}
-	unknownHosts = []string{"c.example.com", "example.org", "c.example.com:5000", "c.b.example.com"}
+	unknownHosts = []string{"localhost", "c.example.com", "example.org", "c.example.com:5000", "c.b.example.com"}
 )
 
-// images are all images that a case is asked for. An empty host is Docker Hub
-// left out.
-func images() []string {
+// Images returns all images that a book may be asked for, sorted: at the hosts of its
+// credentials, beside them, and on Docker Hub with its name left out.
+func Images() []string {
 	var list []string
 	for _, host := range slices.Concat([]string{""}, hosts, unknownHosts) {
 		for _, path := range imagePaths {
@@ -49,12 +53,12 @@ func images() []string {
 	return slices.Compact(list)
 }
 
-// draw returns a book of up to 9 credentials in all states that they can be in.
-func draw(t *rapid.T) *keyring.Book {
+// Draw returns a book of up to 9 credentials in all states that they can be in.
+func Draw(t *rapid.T) *keyring.Book {
 	book := new(keyring.Book)
 	taken := map[string]bool{}
 	for i := range rapid.IntRange(1, 9).Draw(t, "credentials") {
-		scope := rapid.SampledFrom(scopes).Draw(t, "scope")
+		scope := rapid.SampledFrom(Scopes).Draw(t, "scope")
 		location := rapid.SampledFrom(hosts).Draw(t, "host") + rapid.SampledFrom(paths).Draw(t, "path")
 		if place := scope.String() + " " + location; taken[place] {
 			continue
@@ -98,21 +102,4 @@ func parse(location string) imageref.Location {
 		panic(err)
 	}
 	return l
-}
-
-// errNoMatch is what resolve says where no credential matches.
-var errNoMatch = errors.New("no credential matches")
-
-// resolve returns the login that regcred itself gives for an image, expired or not.
-func resolve(book *keyring.Book, scope regcred.Scope, image string) (login, error) {
-	img, err := imageref.ParseImage(image)
-	if err != nil {
-		return login{}, err
-	}
-	m, ok := book.Lookup(scope, img)
-	if !ok {
-		return login{}, errNoMatch
-	}
-	l, err := m.Login(time.Time{}, img)
-	return login{l.Username, l.Password.Reveal()}, err
 }
