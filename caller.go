@@ -17,6 +17,9 @@ const (
 	RoleTarget Role = "target"
 	// RolePuller may pull from our own registry.
 	RolePuller Role = "puller"
+	// RoleWorkload may have the login of one image at a time, at its own scope: a
+	// workload that a cluster vouches for. No API token has it.
+	RoleWorkload Role = "workload"
 )
 
 // Roles are all roles that an API token can be bound to.

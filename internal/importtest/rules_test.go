@@ -38,6 +38,8 @@ var rules = []rule{
 
 	{packages: "token", imports: "regcred",
 		libraries: "github.com/distribution/reference github.com/go-jose/go-jose/v4"},
+	{packages: "clustertoken", imports: "regcred internal/web", libraries: "github.com/go-jose/go-jose/v4"},
+	{packages: "clustertoken/review", imports: "regcred clustertoken", libraries: "k8s.io"},
 	{packages: "internal/web", imports: "regcred"},
 	{packages: "provider/regcred", imports: "regcred imageref token"},
 	{packages: "provider/internal/...", imports: "regcred imageref internal/web provider/internal/...", libraries: "any"},
@@ -84,7 +86,7 @@ var homes = []home{
 	{library: "github.com/spf13/cobra", packages: "cmd/..."},
 	{library: "cuelabs.dev/go/oci/ociregistry", packages: "registry/... cmd/... test/..."},
 	{library: "github.com/google/go-containerregistry", packages: "cmd/regcred/demo test/..."},
-	{library: "k8s.io", packages: "deliver/kubernetes regcredtest/kubetest cmd/... test/..."},
+	{library: "k8s.io", packages: "deliver/kubernetes clustertoken/review regcredtest/kubetest cmd/... test/..."},
 	{library: "sigs.k8s.io", packages: "deliver/kubernetes cmd/regcred/... test/..."},
 }
 

@@ -1,0 +1,113 @@
+// Package clustertoken says which workload of a Kubernetes cluster a projected
+// service account token speaks for, and which scope that workload is in: the kubelet
+// sends such tokens through its credential provider plugin (KEP-4412).
+//
+// A token is believed for what its issuer signed into it alone: the namespace. What a
+// tenant writes, such as a service account's annotations, counts for nothing.
+package clustertoken
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"regcred.dev"
+)
+
+// MaxSize bounds a token, in bytes: those of Kubernetes have about 1 KiB.
+const MaxSize = 16 << 10
+
+// Identity is the workload that a token speaks for.
+type Identity struct {
+	Namespace      string
+	ServiceAccount string
+	// Pod is the one that the token is bound to, Node where it runs; Node is "" where
+	// the token does not say.
+	Pod, Node string
+	// Labels are the namespace's, nil where the Verifier does not ask for them.
+	Labels map[string]string
+}
+
+// Verifier tells whether a cluster issued a token for us. Implementations: OIDC,
+// which looks at the signature; and package review, which asks the API server.
+type Verifier interface {
+	// Verify returns whom a token speaks for. Errors: Unauthenticated where it is not
+	// valid at now; Unavailable where that cannot be found out.
+	Verify(ctx context.Context, now time.Time, raw string) (Identity, error)
+}
+
+// Cluster is one whose tokens are accepted.
+type Cluster struct {
+	// Name is for people.
+	Name string
+	// Issuer is the claim "iss" of its tokens: no other token is shown to the Verifier.
+	Issuer   string
+	Verifier Verifier
+	// Scope returns the scope of a workload's namespace, false where it has none.
+	Scope func(Identity) (regcred.Scope, bool)
+}
+
+// Clusters are all whose tokens are accepted, each with an Issuer of its own.
+type Clusters []Cluster
+
+// Authenticate returns the caller that a token stands for: of the role workload, at
+// the scope of its namespace.
+//
+// Errors: those of Verifier.Verify; Unauthenticated where the token is of no cluster
+// that is known; Denied where its namespace has no scope.
+func (c Clusters) Authenticate(ctx context.Context, now time.Time, raw string) (regcred.Caller, error) {
+	issuer, ok := claimedIssuer(raw)
+	if !ok {
+		return regcred.Caller{}, refused("it is no service account token")
+	}
+	for _, cluster := range c {
+		if cluster.Issuer == issuer {
+			return cluster.authenticate(ctx, now, raw)
+		}
+	}
+	return regcred.Caller{}, refused("no cluster with the issuer %.200q is trusted here: regcred.yaml names them under kubernetes_tokens", issuer)
+}
+
+func (c Cluster) authenticate(ctx context.Context, now time.Time, raw string) (regcred.Caller, error) {
+	id, err := c.Verifier.Verify(ctx, now, raw)
+	if err != nil {
+		return regcred.Caller{}, err
+	}
+	scope, ok := c.Scope(id)
+	if !ok {
+		return regcred.Caller{}, regcred.Errorf(regcred.Denied, "namespace %s of cluster %s belongs to no organization: regcred.yaml says which under kubernetes_tokens, scope", id.Namespace, c.Name)
+	}
+	// A namespace is never the foundation, whose logins serve everybody, nor an app.
+	if scope == regcred.Foundation || scope.App != "" || scope.Validate() != nil {
+		return regcred.Caller{}, regcred.Errorf(regcred.Denied, "namespace %s of cluster %s has the scope %s, which no namespace can have", id.Namespace, c.Name, scope)
+	}
+	return regcred.Caller{
+		Name:  fmt.Sprintf("service account %s/%s (pod %s, cluster %s)", id.Namespace, id.ServiceAccount, id.Pod, c.Name),
+		Role:  regcred.RoleWorkload,
+		Scope: scope,
+	}, nil
+}
+
+// claimedIssuer returns who a token says has issued it, before anything is verified.
+func claimedIssuer(raw string) (string, bool) {
+	if len(raw) > MaxSize || strings.Count(raw, ".") != 2 {
+		return "", false
+	}
+	payload, err := base64.RawURLEncoding.Strict().DecodeString(strings.Split(raw, ".")[1])
+	if err != nil {
+		return "", false
+	}
+	var claims struct {
+		Issuer string `json:"iss"`
+	}
+	err = json.Unmarshal(payload, &claims)
+	return claims.Issuer, err == nil && claims.Issuer != ""
+}
+
+// refused returns an Unauthenticated error with a reason that may be shown.
+func refused(format string, args ...any) error {
+	return regcred.Errorf(regcred.Unauthenticated, "the token is refused: "+format, args...)
+}
