@@ -32,8 +32,7 @@ type CheckReport struct {
 // What the check finds wrong is in the report. Errors: NotFound, Denied; Invalid
 // where image is none that the credential is for.
 func (s *Service) Check(ctx context.Context, caller regcred.Caller, guid, image string) (CheckReport, error) {
-	c, err := s.Get(ctx, caller, guid)
-	if err != nil {
+	if _, err := s.Get(ctx, caller, guid); err != nil {
 		return CheckReport{}, err
 	}
 	if err := s.requireAdmin(ctx, caller, "check credential"); err != nil {
@@ -43,7 +42,8 @@ func (s *Service) Check(ctx context.Context, caller regcred.Caller, guid, image 
 	if err != nil {
 		return CheckReport{Steps: []string{"minting a login -> failed"}, Problem: regcred.MessageOf(err)}, nil
 	}
-	if c, err = s.Get(ctx, caller, guid); err != nil { // its location may just have been found
+	c, err := s.Get(ctx, caller, guid) // its location may just have been found
+	if err != nil {
 		return CheckReport{}, err
 	}
 	host, repository, err := subject(c.Location, image)

@@ -55,7 +55,11 @@ func (s *Service) Refresh(ctx context.Context, caller regcred.Caller, guid strin
 		if c.Provider == regcred.ProviderStatic {
 			return Credential{}, staticRevoked(guid)
 		}
-		if err := s.drop(ctx, caller, c.Credential); err != nil {
+		leaked, err := s.storedLogin(ctx, guid)
+		if err == nil {
+			err = s.drop(ctx, caller, c.Credential, leaked)
+		}
+		if err != nil {
 			return Credential{}, err
 		}
 	}
@@ -74,42 +78,56 @@ func staticRevoked(guid string) error {
 	return regcred.Errorf(regcred.Invalid, "the login of credential %s is the username and password that are stored: change the password and revoke the old one in one step (regcred credential update --revoke), or delete the credential", guid)
 }
 
-// drop ends the login of a credential, and of all others that share it: its registry
-// refuses it where that is regcred's own, and every target takes it away.
-func (s *Service) drop(ctx context.Context, caller regcred.Caller, c regcred.Credential) error {
+// drop ends the login of a credential, whatever it is by now, and leaked, the one that
+// is to go, wherever else it is: its registry refuses it where that is regcred's own,
+// and every target takes it away.
+func (s *Service) drop(ctx context.Context, caller regcred.Caller, c regcred.Credential, leaked regcred.Login) error {
 	ctx = context.WithoutCancel(ctx)
-	var last uint64
-	for _, guid := range append([]string{c.GUID}, s.sharers(c.GUID)...) {
-		if err := s.revoke(ctx, guid); err != nil {
-			return err
+	dropped := map[string]bool{}
+	// Somebody may begin to share it until the book shows that it is gone.
+	for todo := []string{c.GUID}; len(todo) > 0; todo = s.sharers(c, leaked, dropped) {
+		var last uint64
+		for _, guid := range todo {
+			dropped[guid] = true
+			if err := s.revoke(ctx, guid); err != nil {
+				return err
+			}
+			revision, err := s.o.Store.DropLogin(ctx, guid)
+			if err != nil && (guid == c.GUID || regcred.CodeOf(err) != regcred.NotFound) {
+				return err
+			}
+			s.o.Log.InfoContext(ctx, "login revoked", "guid", guid, "because_of", c, "caller", caller)
+			last = max(last, revision)
 		}
-		revision, err := s.o.Store.DropLogin(ctx, guid)
-		if err != nil && (guid == c.GUID || regcred.CodeOf(err) != regcred.NotFound) {
-			return err
-		}
-		s.o.Log.InfoContext(ctx, "login revoked", "guid", guid, "because_of", c, "caller", caller)
-		last = max(last, revision)
+		s.settle(ctx, last)
 	}
-	s.settle(ctx, last)
 	return nil
 }
 
-// sharers returns the other credentials that have the very login of this one: those
-// with equal settings may share a mint. A username and password that are stored are
-// no such login.
-func (s *Service) sharers(guid string) []string {
-	book := s.o.Books.Now()
-	leaked, ok := book.Get(guid)
-	if !ok || leaked.Login == nil || leaked.Provider == regcred.ProviderStatic {
+// sharers returns the credentials, but for some, that have a login of c's: those with
+// equal settings may share a mint. A username and password that are stored are no
+// such login.
+func (s *Service) sharers(c regcred.Credential, leaked regcred.Login, without map[string]bool) []string {
+	if leaked.Password.IsZero() || c.Provider == regcred.ProviderStatic {
 		return nil
 	}
 	var guids []string
-	for e := range book.Entries() {
-		if e.GUID != guid && e.Provider == leaked.Provider && e.Login != nil && e.Login.Password.Equal(leaked.Login.Password) {
+	for e := range s.o.Books.Now().Entries() {
+		if !without[e.GUID] && e.Provider == c.Provider && e.Login != nil && e.Login.Password.Equal(leaked.Password) {
 			guids = append(guids, e.GUID)
 		}
 	}
 	return guids
+}
+
+// storedLogin returns a credential's login, the zero one where there is none, or none
+// that can be read.
+func (s *Service) storedLogin(ctx context.Context, guid string) (regcred.Login, error) {
+	l, err := s.o.Store.Login(ctx, guid)
+	if code := regcred.CodeOf(err); err != nil && (code == regcred.NotFound || code == regcred.Corrupt) {
+		return regcred.Login{}, nil
+	}
+	return l, err
 }
 
 // explain adds to an error what became of the operation.

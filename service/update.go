@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"strings"
+	"time"
 
 	"regcred.dev"
 )
@@ -79,6 +81,10 @@ func (s *Service) Update(ctx context.Context, caller regcred.Caller, guid string
 			return Credential{}, err
 		}
 	}
+	leaked, err := s.storedLogin(ctx, guid)
+	if err != nil {
+		return Credential{}, err
+	}
 	c, err := s.o.Store.Update(ctx, guid, func(c *regcred.Credential) error {
 		if checked.version != 0 && checked.version != c.Version {
 			return regcred.Errorf(regcred.Stale, "credential %s was changed by somebody else meanwhile: look at it and try again", guid)
@@ -97,7 +103,7 @@ func (s *Service) Update(ctx context.Context, caller regcred.Caller, guid string
 	}
 	s.o.Log.InfoContext(ctx, "credential updated", "credential", c, "version", c.Version, "caller", caller)
 	if up.Revoke {
-		if err := s.drop(ctx, caller, c); err != nil {
+		if err := s.drop(ctx, caller, c, leaked); err != nil {
 			return Credential{}, err
 		}
 	}
@@ -140,29 +146,46 @@ func (s *Service) checkUpdate(ctx context.Context, caller regcred.Caller, guid s
 	if c.SameSource(old) {
 		return checked, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, mintTimeout)
-	defer cancel()
-	login, err := s.o.Providers[c.Provider].Mint(ctx, c)
-	if err == nil && c.Location.IsZero() && len(login.Hosts) == 0 {
-		err = regcred.Errorf(regcred.Invalid, "the login is for no registry that is known")
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = regcred.Errorf(regcred.Unavailable, "no login was minted within %s", mintTimeout)
-	}
+	login, host, err := s.tryOut(ctx, c)
 	if err != nil {
 		return checked, explain(err, hint)
-	}
-	host := c.Location.Host()
-	if c.Location.IsZero() {
-		host = login.Hosts[0]
 	}
 	_, err = s.o.Prober.Probe(ctx, host, login, "")
 	switch {
 	case err == nil:
+	case ctx.Err() != nil:
+		return checked, ctx.Err()
 	case regcred.CodeOf(err) == regcred.Denied:
 		return checked, explain(err, hint)
 	default:
 		checked.warnings = append(checked.warnings, "the registry could not be asked about the new login: "+regcred.MessageOf(err))
 	}
 	return checked, nil
+}
+
+// tryOut mints a login that is not kept, and returns which registry to ask about it.
+func (s *Service) tryOut(ctx context.Context, c regcred.Credential) (login regcred.Login, host string, err error) {
+	limited, cancel := context.WithTimeout(ctx, mintTimeout)
+	defer cancel()
+	login, err = s.o.Providers[c.Provider].Mint(limited, c)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		err = regcred.Errorf(regcred.Unavailable, "no login was minted within %s", mintTimeout)
+	}
+	if err != nil {
+		return login, "", err
+	}
+	if host = c.Location.Host(); host == "" && len(login.Hosts) > 0 {
+		host = login.Hosts[0]
+	}
+	switch {
+	case login.Password.IsZero():
+		err = regcred.Errorf(regcred.Unavailable, "provider %s gave a login without a password", c.Provider)
+	case login.Expired(time.Now()):
+		err = regcred.Errorf(regcred.Unavailable, "provider %s gave a login that had expired already: compare this machine's clock with the issuer's", c.Provider)
+	case host == "":
+		err = regcred.Errorf(regcred.Invalid, "the login is for no registry that is known")
+	case !login.Serves(host):
+		err = regcred.Errorf(regcred.Invalid, "the login is for %s, not for %s", strings.Join(login.Hosts, ", "), host)
+	}
+	return login, host, err
 }
