@@ -35,6 +35,9 @@ type Options struct {
 	Service *service.Service
 	// Authenticate returns the caller that an API token stands for.
 	Authenticate func(ctx context.Context, now time.Time, token string) (regcred.Caller, error)
+	// AuthenticateKubelet does so where a kubelet asks for a login: its token may be a
+	// workload's too.
+	AuthenticateKubelet func(ctx context.Context, now time.Time, token string) (regcred.Caller, error)
 	// Mounts are served beside the API, by the patterns of http.ServeMux: the
 	// registry, which authenticates for itself, and /metrics, which is open.
 	Mounts map[string]http.Handler
@@ -127,6 +130,7 @@ func (h *handler) operations() map[string]operation {
 
 		"GET /regcred/v1/resolve":                  h.resolve,
 		"GET /regcred/v1/docker_config":            h.dockerConfig,
+		kubeletRoute:                               h.kubeletLogin,
 		"GET /regcred/v1/status":                   h.status,
 		"POST /regcred/v1/targets/actions/confirm": h.confirmTarget,
 
@@ -159,8 +163,12 @@ type call struct {
 // route serves an operation: it authenticates, bounds the body, and writes what
 // the operation returns, or its error.
 func (h *handler) route(pattern string, op operation) {
+	identify := h.caller
+	if pattern == kubeletRoute {
+		identify = h.kubeletCaller
+	}
 	h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		caller, err := h.caller(r)
+		caller, err := identify(r)
 		if err != nil {
 			h.fail(w, r, err)
 			return
@@ -190,6 +198,11 @@ func (h *handler) caller(r *http.Request) (regcred.Caller, error) {
 	if r.Context().Value(localKey{}) != nil {
 		return regcred.Local, nil
 	}
+	return bearer(r, h.Authenticate)
+}
+
+// bearer returns the caller that the bearer token of a request stands for.
+func bearer(r *http.Request, authenticate func(context.Context, time.Time, string) (regcred.Caller, error)) (regcred.Caller, error) {
 	header := r.Header.Get("Authorization")
 	if header == "" {
 		return regcred.Caller{}, regcred.Errorf(regcred.Unauthenticated, "authentication is required: send an API token as bearer token")
@@ -198,7 +211,7 @@ func (h *handler) caller(r *http.Request) (regcred.Caller, error) {
 	if !strings.EqualFold(scheme, "bearer") {
 		return regcred.Caller{}, regcred.Errorf(regcred.Unauthenticated, "authentication is by bearer token")
 	}
-	caller, err := h.Authenticate(r.Context(), time.Now(), strings.TrimSpace(token))
+	caller, err := authenticate(r.Context(), time.Now(), strings.TrimSpace(token))
 	if err != nil {
 		return regcred.Caller{}, err
 	}

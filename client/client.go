@@ -5,6 +5,8 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"io"
@@ -14,6 +16,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"regcred.dev"
 )
@@ -49,6 +52,25 @@ func NewLocal(path string) *Client {
 		base: &url.URL{Scheme: "http", Host: "local"},
 		http: &http.Client{CheckRedirect: noRedirects, Transport: &http.Transport{DialContext: dial}},
 	}
+}
+
+// WithToken returns a client that authenticates by this API token.
+func (c *Client) WithToken(token regcred.Secret) *Client {
+	other := *c
+	other.token = token
+	return &other
+}
+
+// WithCAs returns a client that trusts these authorities in place of the system's.
+func (c *Client) WithCAs(pool *x509.CertPool) *Client {
+	other := *c
+	other.http = &http.Client{CheckRedirect: noRedirects, Transport: &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		TLSClientConfig:     &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: 10 * time.Second,
+		ForceAttemptHTTP2:   true,
+	}}
+	return &other
 }
 
 func noRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

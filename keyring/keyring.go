@@ -49,3 +49,20 @@ func (k Keyring) Entries() []*Entry {
 	}
 	return list
 }
+
+// WholeHost reports whether all images of a host, in canonical form, resolve alike:
+// whether no credential is for a path of it.
+func (k Keyring) WholeHost(host string) bool {
+	path := k.book.foundation.path(k.scope)
+	for _, shelf := range path {
+		if shelf == nil {
+			continue
+		}
+		for location := range shelf.placed.all() {
+			if location.Host() == host && location.Path() != "" {
+				return false
+			}
+		}
+	}
+	return true
+}

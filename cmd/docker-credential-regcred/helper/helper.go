@@ -58,7 +58,7 @@ func (p *Program) Main(args []string) int {
 // Run is Main without signals.
 func (p *Program) Run(ctx context.Context, args []string) int {
 	if len(args) != 1 {
-		fmt.Fprintln(p.Stderr, "usage: docker-credential-regcred get|list|store|erase")
+		fmt.Fprintln(p.Stderr, "usage: docker-credential-regcred get|list|store|erase, or kubelet --help")
 		return 1
 	}
 	var err error

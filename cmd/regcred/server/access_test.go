@@ -74,6 +74,7 @@ func TestAccess(t *testing.T) {
 		{"GET", "/regcred/v1/docker_config?organization=acme&space=dev", "", targetsOnly},
 		{"GET", "/regcred/v1/docker_config?organization=other", "", adminOnly(200)},
 		{"GET", "/regcred/v1/docker_config", "", adminOnly(200)},
+		{"POST", "/regcred/v1/kubelet/login", `{"image": "own.example.com/x"}`, targetsOnly},
 		{"GET", "/regcred/v1/status", "", adminOnly(200)},
 		{"POST", "/regcred/v1/targets/actions/confirm?name=none", "", adminOnly(404)},
 		{"GET", "/regcred/v1/tokens", "", adminOnly(200)},

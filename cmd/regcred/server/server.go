@@ -21,6 +21,7 @@ import (
 
 	"regcred.dev"
 	"regcred.dev/api"
+	"regcred.dev/clustertoken"
 	"regcred.dev/config"
 	"regcred.dev/deliver"
 	"regcred.dev/deliver/dockerconfig"
@@ -59,17 +60,18 @@ type core struct {
 type Server struct {
 	core
 
-	cfg    config.Config
-	log    *slog.Logger
-	store  *sqlite.Store
-	tokens *token.Service
-	svc    *service.Service
-	blobs  *blob.Dir
-	images *registry.Storage
-	tcp    net.Listener
-	socket net.Listener
-	public *url.URL
-	web    *http.Server
+	cfg     config.Config
+	log     *slog.Logger
+	store   *sqlite.Store
+	tokens  *token.Service
+	trusted clustertoken.Clusters
+	svc     *service.Service
+	blobs   *blob.Dir
+	images  *registry.Storage
+	tcp     net.Listener
+	socket  net.Listener
+	public  *url.URL
+	web     *http.Server
 }
 
 // Open makes what the server needs in its data directory, at the first start, and
@@ -152,7 +154,8 @@ func (s *Server) assemble(version string) error {
 	local := "http://" + s.tcp.Addr().String()
 	s.web = &http.Server{
 		Handler: api.New(api.Options{
-			Service: s.svc, Authenticate: s.tokens.Authenticate, Ready: s.ready, PublicURL: s.public, LocalURL: local, Log: s.log,
+			Service: s.svc, Authenticate: s.tokens.Authenticate, AuthenticateKubelet: s.authenticateKubelet,
+			Ready: s.ready, PublicURL: s.public, LocalURL: local, Log: s.log,
 			Mounts: map[string]http.Handler{
 				"/v2/": images, "/v2": images, registry.TokenPath: images,
 				"GET /metrics": promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
