@@ -268,6 +268,10 @@ func TestRotateBy(t *testing.T) {
 		"30.6.2027":                 "",
 		"":                          "",
 		"soon":                      "",
+		// In UTC these are in years that JSON cannot say: status would show nothing any more.
+		"0000-01-01T00:00:00+23:59": "",
+		"9999-12-31T23:59:59-23:59": "",
+		"0001-01-01":                "",
 	} {
 		c := regcred.Credential{Settings: map[string]string{regcred.SettingRotateBy: text}}
 		at, err := c.RotateBy()

@@ -23,9 +23,16 @@ func (c Credential) RotateBy() (time.Time, error) {
 		return time.Time{}, nil
 	}
 	for _, layout := range []string{time.DateOnly, time.RFC3339} {
-		if at, err := time.Parse(layout, text); err == nil {
+		if at, err := time.Parse(layout, text); err == nil && isShown(at) {
 			return at.UTC(), nil
 		}
 	}
 	return time.Time{}, Errorf(Invalid, "the setting %q is %q: write a day such as 2027-06-30, or a time such as 2027-06-30T12:00:00Z", SettingRotateBy, text)
+}
+
+// isShown reports whether a time can be shown: one beyond the year 9999 has no form
+// in RFC 3339, nor in JSON, and none that is meant lies before 1970.
+func isShown(at time.Time) bool {
+	at = at.UTC()
+	return at.Unix() > 0 && at.Year() <= 9999
 }
