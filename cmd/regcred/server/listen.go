@@ -41,15 +41,22 @@ func dataDir(path string) (string, error) {
 	return dir, nil
 }
 
+// listenTCP opens an address, which setting sets.
+func listenTCP(ctx context.Context, address, setting string) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, regcred.Errorf(regcred.Unavailable, "cannot listen on %s, another program does: choose another address with %s", address, setting)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen: %w", err)
+	}
+	return l, nil
+}
+
 // listen opens the TCP address and the local socket.
-func (s *Server) listen(ctx context.Context) error {
-	var lc net.ListenConfig
-	var err error
-	if s.tcp, err = lc.Listen(ctx, "tcp", s.cfg.Listen); err != nil {
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return regcred.Errorf(regcred.Unavailable, "cannot listen on %s, another program does: choose another address with --listen", s.cfg.Listen)
-		}
-		return fmt.Errorf("cannot listen: %w", err)
+func (s *Server) listen(ctx context.Context) (err error) {
+	if s.tcp, err = listenTCP(ctx, s.cfg.Listen, "--listen"); err != nil {
+		return err
 	}
 	if err := s.findPublicURL(); err != nil {
 		return err

@@ -16,7 +16,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
 	"regcred.dev"
@@ -152,29 +151,30 @@ func (s *Server) assemble(version string) error {
 		return err
 	}
 	local := "http://" + s.tcp.Addr().String()
-	s.web = &http.Server{
-		Handler: api.New(api.Options{
-			Service: s.svc, Authenticate: s.tokens.Authenticate, AuthenticateKubelet: s.authenticateKubelet,
-			Ready: s.ready, PublicURL: s.public, LocalURL: local, Log: s.log,
-			Mounts: map[string]http.Handler{
-				"/v2/": images, "/v2": images, registry.TokenPath: images,
-				"GET /metrics": promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
-					ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelError), ErrorHandling: promhttp.ContinueOnError,
-				}),
-			},
-		}),
+	s.web = newWebServer(api.New(api.Options{
+		Service: s.svc, Authenticate: s.tokens.Authenticate, Ready: s.ready, PublicURL: s.public, LocalURL: local, Log: s.log,
+		Mounts: map[string]http.Handler{
+			"/v2/": images, "/v2": images, registry.TokenPath: images, "GET /metrics": metricsHandler(metrics, s.log),
+		},
+	}), s.log)
+	s.web.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if c.LocalAddr().Network() == "unix" {
+			return api.LocalContext(ctx)
+		}
+		return ctx
+	}
+	return nil
+}
+
+// newWebServer returns a server with limits on what a client can hold up.
+func newWebServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			if c.LocalAddr().Network() == "unix" {
-				return api.LocalContext(ctx)
-			}
-			return ctx
-		},
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-	return nil
 }
 
 func (s *Server) targets() []deliver.Target {
