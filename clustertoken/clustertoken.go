@@ -46,8 +46,9 @@ type Cluster struct {
 	// Issuer is the claim "iss" of its tokens: no other token is shown to the Verifier.
 	Issuer   string
 	Verifier Verifier
-	// Scope returns the scope of a workload's namespace, false where it has none.
-	Scope func(Identity) (regcred.Scope, bool)
+	// Scope returns the scope of a workload's namespace. Errors: Invalid where the
+	// namespace has none.
+	Scope func(Identity) (regcred.Scope, error)
 }
 
 // Clusters are all whose tokens are accepted, each with an Issuer of its own.
@@ -57,7 +58,8 @@ type Clusters []Cluster
 // the scope of its namespace.
 //
 // Errors: those of Verifier.Verify; Unauthenticated where the token is of no cluster
-// that is known; Denied where its namespace has no scope.
+// that is known; Denied where its namespace has no scope, or an app's: the logins of
+// an app are not for all that runs in a namespace.
 func (c Clusters) Authenticate(ctx context.Context, now time.Time, raw string) (regcred.Caller, error) {
 	issuer, ok := claimedIssuer(raw)
 	if !ok {
@@ -76,13 +78,15 @@ func (c Cluster) authenticate(ctx context.Context, now time.Time, raw string) (r
 	if err != nil {
 		return regcred.Caller{}, err
 	}
-	scope, ok := c.Scope(id)
-	if !ok {
-		return regcred.Caller{}, regcred.Errorf(regcred.Denied, "namespace %s of cluster %s belongs to no organization: regcred.yaml says which under kubernetes_tokens, scope", id.Namespace, c.Name)
+	scope, err := c.Scope(id)
+	if err == nil {
+		err = scope.Validate()
 	}
-	// A namespace is never the foundation, whose logins serve everybody, nor an app.
-	if scope == regcred.Foundation || scope.App != "" || scope.Validate() != nil {
-		return regcred.Caller{}, regcred.Errorf(regcred.Denied, "namespace %s of cluster %s has the scope %s, which no namespace can have", id.Namespace, c.Name, scope)
+	if err == nil && scope.Level() == regcred.LevelApp {
+		err = regcred.Errorf(regcred.Invalid, "an app's logins are not for a namespace")
+	}
+	if err != nil {
+		return regcred.Caller{}, regcred.Errorf(regcred.Denied, "namespace %s of cluster %s has no scope: %w", id.Namespace, c.Name, err)
 	}
 	return regcred.Caller{
 		Name:  fmt.Sprintf("service account %s/%s (pod %s, cluster %s)", id.Namespace, id.ServiceAccount, id.Pod, c.Name),

@@ -21,19 +21,19 @@ func TestClusters(t *testing.T) {
 	theirs := fakecluster.New(fakecluster.Options{Issuer: other})
 	var shown []string
 	clusters := clustertoken.Clusters{
-		{Name: "prod", Issuer: issuer, Verifier: newOIDC(mine, nil), Scope: func(id clustertoken.Identity) (regcred.Scope, bool) {
+		{Name: "prod", Issuer: issuer, Verifier: newOIDC(mine, nil), Scope: func(id clustertoken.Identity) (regcred.Scope, error) {
 			switch id.Namespace {
 			case "kube-system":
-				return regcred.Scope{}, false
-			case "wide":
-				return regcred.Foundation, true
+				return regcred.Scope{}, regcred.Errorf(regcred.Invalid, "its label says nothing")
+			case "half":
+				return regcred.Scope{Space: "half"}, nil
 			case "app":
-				return regcred.AppScope("acme", "app", "web"), true
+				return regcred.AppScope("acme", "app", "web"), nil
 			}
-			return regcred.SpaceScope("acme", id.Namespace), true
+			return regcred.SpaceScope("acme", id.Namespace), nil
 		}},
-		{Name: "test", Issuer: other, Verifier: recorder{&shown}, Scope: func(id clustertoken.Identity) (regcred.Scope, bool) {
-			return regcred.SpaceScope("test", id.Namespace), true
+		{Name: "test", Issuer: other, Verifier: recorder{&shown}, Scope: func(id clustertoken.Identity) (regcred.Scope, error) {
+			return regcred.SpaceScope("test", id.Namespace), nil
 		}},
 	}
 	caller, err := clusters.Authenticate(t.Context(), now, mine.Token(now, "shop", audience))
@@ -54,9 +54,9 @@ func TestClusters(t *testing.T) {
 		{"another cluster's key", theirs.Sign(forged, nil), regcred.Unauthenticated, "no key of the name"},
 		{"no cluster's issuer", fakecluster.New(fakecluster.Options{Issuer: "https://evil.example.com"}).Token(now, "shop", audience), regcred.Unauthenticated, "kubernetes_tokens"},
 		{"an API token", "rcat_0123456789ab_x", regcred.Unauthenticated, "no service account token"},
-		{"a namespace without a scope", mine.Token(now, "kube-system", audience), regcred.Denied, "belongs to no organization"},
-		{"a scope that is too wide", mine.Token(now, "wide", audience), regcred.Denied, "no namespace can have"},
-		{"an app's scope", mine.Token(now, "app", audience), regcred.Denied, "no namespace can have"},
+		{"a namespace without a scope", mine.Token(now, "kube-system", audience), regcred.Denied, "its label says nothing"},
+		{"half a scope", mine.Token(now, "half", audience), regcred.Denied, "needs its organization"},
+		{"an app's scope", mine.Token(now, "app", audience), regcred.Denied, "not for a namespace"},
 		{"long", strings.Repeat("a.", 10<<20), regcred.Unauthenticated, "no service account token"},
 	} {
 		caller, err := clusters.Authenticate(t.Context(), now, test.raw)

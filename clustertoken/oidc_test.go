@@ -250,8 +250,8 @@ func FuzzVerify(f *testing.F) {
 	f.Add("eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2t1YmVybmV0ZXMuZGVmYXVsdC5zdmMifQ.")
 	f.Add(`{"payload":"e30","protected":"eyJhbGciOiJSUzI1NiJ9","signature":""}`)
 	o := newOIDC(fake, nil)
-	clusters := clustertoken.Clusters{{Name: "c", Issuer: issuer, Verifier: o, Scope: func(id clustertoken.Identity) (regcred.Scope, bool) {
-		return regcred.SpaceScope("acme", id.Namespace), true
+	clusters := clustertoken.Clusters{{Name: "c", Issuer: issuer, Verifier: o, Scope: func(id clustertoken.Identity) (regcred.Scope, error) {
+		return regcred.SpaceScope("acme", id.Namespace), nil
 	}}}
 	f.Fuzz(func(t *testing.T, raw string) {
 		caller, err := clusters.Authenticate(context.Background(), now, raw)
