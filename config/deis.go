@@ -13,10 +13,12 @@ import (
 	"regcred.dev"
 )
 
-// The environment of Deis Workflow's Registry Token Refresher, and what it had as
-// defaults.
+// DeisLocationVariable is the environment variable that a Registry Token Refresher
+// cannot do without.
+const DeisLocationVariable = "DEIS_REGISTRY_LOCATION"
+
+// The rest of its environment, and what Deis Workflow had as the prefix.
 const (
-	deisLocation         = "DEIS_REGISTRY_LOCATION"
 	deisSecretPrefix     = "DEIS_REGISTRY_SECRET_PREFIX"
 	deisNamespaceRefresh = "DEIS_NAMESPACE_REFRESH_TIME"
 	deisTokenRefresh     = "DEIS_TOKEN_REFRESH_TIME"
@@ -65,6 +67,14 @@ type Deis struct {
 	Notes []string
 }
 
+// LoadDeis is ParseDeis of an environment on this machine.
+func LoadDeis(getenv func(string) string) (Deis, error) {
+	return ParseDeis(Sources{
+		Getenv:   func(name string) (string, bool) { value := getenv(name); return value, value != "" },
+		ReadFile: readFile,
+	})
+}
+
 // ParseDeis reads the environment, and from a file in which namespace the pod runs
 // where that is not in it. All errors are Invalid and name the variable.
 func ParseDeis(s Sources) (Deis, error) {
@@ -73,7 +83,7 @@ func ParseDeis(s Sources) (Deis, error) {
 		return strings.TrimSpace(value)
 	}
 	d := Deis{
-		Location:     get(deisLocation),
+		Location:     get(DeisLocationVariable),
 		SecretPrefix: cmp.Or(get(deisSecretPrefix), defaultDeisSecretPrefix),
 		Listen:       cmp.Or(get(deisListen), DefaultDeisListen),
 	}
@@ -97,9 +107,9 @@ func ParseDeis(s Sources) (Deis, error) {
 func (d Deis) checkLocation() error {
 	switch {
 	case d.Location == "":
-		return regcred.Errorf(regcred.Invalid, "%s is not set: it is one of %s", deisLocation, strings.Join(deisLocations, ", "))
+		return regcred.Errorf(regcred.Invalid, "%s is not set: it is one of %s", DeisLocationVariable, strings.Join(deisLocations, ", "))
 	case !slices.Contains(deisLocations, d.Location):
-		return regcred.Errorf(regcred.Invalid, "%s is %q: it must be one of %s", deisLocation, d.Location, strings.Join(deisLocations, ", "))
+		return regcred.Errorf(regcred.Invalid, "%s is %q: it must be one of %s", DeisLocationVariable, d.Location, strings.Join(deisLocations, ", "))
 	case !objectName.MatchString(d.SecretName()) || len(d.SecretName()) > maxObjectName:
 		return regcred.Errorf(regcred.Invalid, "%s is %q: with it the secrets would be called %q, which is no name that Kubernetes allows: use lower case letters, digits and -", deisSecretPrefix, d.SecretPrefix, d.SecretName())
 	}
