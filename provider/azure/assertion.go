@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"os"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"regcred.dev"
 	"regcred.dev/provider/internal/jwt"
+	"regcred.dev/provider/internal/rsakey"
 )
 
 // maxCertificate bounds the setting "client-certificate", in bytes.
@@ -43,6 +45,9 @@ func readCertificate(secret regcred.Secret) (*certificate, error) {
 			return nil, wrong
 		}
 	}
+	if tooLarge(data) {
+		return nil, regcred.Errorf(regcred.Invalid, "the setting %q has a private key that is too large, or more than one certificate and its key", settingCertificate)
+	}
 	certs, private, err := azidentity.ParseCertificates(data, nil)
 	if err != nil {
 		return nil, wrong
@@ -58,6 +63,24 @@ func readCertificate(secret regcred.Secret) (*certificate, error) {
 		}
 	}
 	return nil, regcred.Errorf(regcred.Invalid, "the setting %q has a private key that is not the certificate's", settingCertificate)
+}
+
+// maxPFX bounds a PFX file, in bytes: one of a 4096-bit key with its chain has some 8 KB.
+const maxPFX = 16 << 10
+
+// tooLarge reports whether what may be a private key is one that it takes long just to
+// read. What else PEM blocks have is read in no time.
+func tooLarge(data []byte) bool {
+	block, rest := pem.Decode(data)
+	if block == nil {
+		return len(data) > maxPFX
+	}
+	for ; block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" && len(block.Bytes) > rsakey.MaxDER {
+			return true
+		}
+	}
+	return false
 }
 
 // assertionMargin is how long before and after the time of signing an assertion is

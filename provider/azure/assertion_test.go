@@ -66,3 +66,18 @@ func TestCertificateForms(t *testing.T) {
 		})
 	}
 }
+
+// TestCertificateTooLarge: what it would take seconds to read is not read.
+func TestCertificateTooLarge(t *testing.T) {
+	large := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: make([]byte, 8<<10)})
+	for name, text := range map[string]string{
+		"PEM":           string(large),
+		"PEM in base64": base64.StdEncoding.EncodeToString(large),
+		"PFX":           base64.StdEncoding.EncodeToString(make([]byte, 20<<10)),
+	} {
+		err := newProvider(nil).Check(credential("client-secret", "", "client-certificate", text))
+		if regcred.CodeOf(err) != regcred.Invalid || !strings.Contains(err.Error(), "too large") {
+			t.Errorf("%s: error %v, want that it is too large", name, err)
+		}
+	}
+}

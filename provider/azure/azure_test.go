@@ -351,4 +351,3 @@ func TestIssuer(t *testing.T) {
 		}
 	}
 }
-

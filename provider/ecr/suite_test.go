@@ -145,4 +145,3 @@ func TestPartitions(t *testing.T) {
 		}
 	}
 }
-

@@ -196,4 +196,3 @@ func TestUsesAndIssuer(t *testing.T) {
 		t.Errorf("the issuers are %q and %q", a, b)
 	}
 }
-

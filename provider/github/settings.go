@@ -4,12 +4,12 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/pem"
 	"regexp"
 	"slices"
 	"strings"
 
 	"regcred.dev"
+	"regcred.dev/provider/internal/rsakey"
 	"regcred.dev/provider/internal/setting"
 )
 
@@ -36,7 +36,7 @@ const maxRepositories = 500
 // minKeyBits is the least size of a key. GitHub's have 2048 bits.
 const minKeyBits = 2048
 
-// maxKey bounds the text of a key, in bytes: one of 16384 bits has about 13 KB.
+// maxKey bounds the text of a key, in bytes, before it is looked at.
 const maxKey = 32 << 10
 
 func fields() []regcred.Field {
@@ -187,41 +187,24 @@ func (s *settings) parsePlaces(c regcred.Credential) error {
 	return nil
 }
 
-// parseKey reads an RSA private key in PEM form (PKCS #1, RFC 8017, or PKCS #8,
-// RFC 5958), or the base64 of that.
+// parseKey reads an RSA private key in PEM form, or the base64 of that.
 func parseKey(text string) (*rsa.PrivateKey, error) {
-	if len(text) > maxKey {
-		return nil, badKey("has more than 32 KiB")
+	bad := func(why string) error {
+		return regcred.Errorf(regcred.Invalid, "the setting %q holds %s: give the .pem file that the settings page of the app generated", settingPrivateKey, why)
 	}
-	data := []byte(text)
+	if len(text) > maxKey {
+		return nil, bad("more than 32 KiB")
+	}
 	if !strings.Contains(text, "-----BEGIN ") {
 		decoded, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
 		if err != nil {
-			return nil, badKey("is neither in PEM form nor the base64 of that")
+			return nil, bad("neither PEM nor the base64 of that")
 		}
-		data = decoded
+		text = string(decoded)
 	}
-	block, _ := pem.Decode(data)
-	if block == nil {
-		return nil, badKey("is not in PEM form")
-	}
-	key, err := x509.ParsePKCS1PrivateKey(block.Bytes)
+	key, err := rsakey.Parse(text, minKeyBits)
 	if err != nil {
-		parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-		if err != nil {
-			return nil, badKey("holds no private key that can be read")
-		}
-		var ok bool
-		if key, ok = parsed.(*rsa.PrivateKey); !ok {
-			return nil, badKey("holds a private key that is not of the kind RSA")
-		}
-	}
-	if key.N.BitLen() < minKeyBits {
-		return nil, badKey("holds a private key of less than 2048 bits")
+		return nil, bad(err.Error())
 	}
 	return key, nil
-}
-
-func badKey(why string) error {
-	return regcred.Errorf(regcred.Invalid, "the setting %q %s: give the .pem file that the settings page of the app generated", settingPrivateKey, why)
 }

@@ -3,10 +3,8 @@ package google
 import (
 	"bytes"
 	"crypto/rsa"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"io"
 	"net/netip"
 	"net/url"
@@ -18,6 +16,7 @@ import (
 	"golang.org/x/oauth2/google/externalaccount"
 
 	"regcred.dev"
+	"regcred.dev/provider/internal/rsakey"
 )
 
 // maxDocument bounds a credentials file, in bytes: keys have about 2,400.
@@ -196,36 +195,14 @@ func (d *document) checkServiceAccount(where string, endpoint *url.URL) error {
 		return regcred.Errorf(regcred.Invalid, "%s has a token_uri that is not Google's (%s): where it is right, an admin names the same in the setting \"endpoint\"", where, tokenURIs[0])
 	}
 	var err error
-	d.key, err = parseKey(where, d.PrivateKey)
-	return err
+	if d.key, err = rsakey.Parse(d.PrivateKey, minKeySize); err != nil {
+		return regcred.Errorf(regcred.Invalid, "%s has as its private_key %w", where, err)
+	}
+	return nil
 }
 
-// Sizes of keys, in bits: crypto/rsa signs with none below the least, and one above
-// the most would take long. Google's have 2048.
-const (
-	minKeySize = 1024
-	maxKeySize = 8192
-)
-
-// parseKey reads an RSA key in PEM form, of PKCS #8 as Google writes it or PKCS #1.
-func parseKey(where, text string) (*rsa.PrivateKey, error) {
-	block, _ := pem.Decode([]byte(text))
-	if block == nil {
-		return nil, regcred.Errorf(regcred.Invalid, "%s has a private_key that is not in PEM form: it was cut, or its line breaks were lost", where)
-	}
-	key, err := x509.ParsePKCS1PrivateKey(block.Bytes)
-	if err != nil {
-		parsed, _ := x509.ParsePKCS8PrivateKey(block.Bytes)
-		key, _ = parsed.(*rsa.PrivateKey)
-	}
-	if key == nil {
-		return nil, regcred.Errorf(regcred.Invalid, "%s has a private_key that is no RSA key: it was cut, or is damaged", where)
-	}
-	if bits := key.N.BitLen(); bits < minKeySize || bits > maxKeySize {
-		return nil, regcred.Errorf(regcred.Invalid, "%s has a private_key of %d bits: it must have from %d to %d", where, bits, minKeySize, maxKeySize)
-	}
-	return key, nil
-}
+// minKeySize is the least size of a key in bits: crypto/rsa signs with no smaller one.
+const minKeySize = 1024
 
 func (d *document) checkExternalAccount(where string) error {
 	if d.TokenURL == "" {
