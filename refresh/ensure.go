@@ -71,14 +71,14 @@ func (r *Refresher) ask(guid string, fresh bool) (*attempt, regcred.Login, error
 		return nil, regcred.Login{}, unknown(guid)
 	case !fresh && e.unsaved != nil && !e.unsaved.Expired(now):
 		return nil, *e.unsaved, nil
-	case e.attempt != nil:
+	case e.minting, e.parked:
 	case e.lane.limit.paused(now):
 		return nil, regcred.Login{}, later(e.lane.err, e.lane.limit.pausedUntil.Sub(now))
-	case fresh:
+	case fresh, e.attempt != nil:
 	case e.failures > 0 && now.Before(e.retryAt):
 		return nil, regcred.Login{}, later(e.err, e.retryAt.Sub(now))
 	case e.lane.limit.down() && !e.due.IsZero() && now.Sub(e.due) > probeInterval:
-		return nil, regcred.Login{}, later(e.lane.err, e.lane.next.Sub(now))
+		return nil, regcred.Login{}, later(e.lane.err, e.lane.limit.next(now).Sub(now))
 	}
 	return r.request(e, fresh, now), regcred.Login{}, nil
 }

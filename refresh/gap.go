@@ -86,7 +86,7 @@ func (e *entry) warn(now time.Time) (notice, bool) {
 	if err := e.problem(now); err != nil {
 		n.attrs = append(n.attrs, "err", err)
 	}
-	if !e.due.IsZero() {
+	if e.due.After(now) {
 		n.attrs = append(n.attrs, "next", e.due)
 	}
 	switch s {

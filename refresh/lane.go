@@ -29,7 +29,7 @@ type lane struct {
 
 	entries int   // credentials
 	running int   // mints under way
-	err     error // of the last mint that the issuer answered, or did not
+	err     error // of the last mint that failed; of the one that began a pause, while that lasts
 
 	mints, failures uint64
 
@@ -126,12 +126,14 @@ func (l *lane) opens(now time.Time) time.Time {
 // nil where it gave a login.
 func (l *lane) answered(began, now time.Time, err error) {
 	l.limit.answered(began, now, err)
-	l.err = err
 	if err == nil {
 		l.mints++
 		return
 	}
 	l.failures++
+	if !l.limit.paused(now) || regcred.CodeOf(err) == regcred.Throttled {
+		l.err = err
+	}
 	if wait := retryAfter(err); wait > 0 {
 		l.limit.pause(now.Add(wait))
 		for _, q := range []*queue[*entry]{&l.waiting, &l.ready} {

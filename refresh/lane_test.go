@@ -217,9 +217,13 @@ func TestIssuerPanics(t *testing.T) {
 	})
 }
 
-// TestIssuersComeAndGo: a hundred thousand issuers leave nothing behind.
+// TestIssuersComeAndGo: a hundred thousand issuers, ten thousand at a time, leave
+// nothing behind; with -short it is ten thousand.
 func TestIssuersComeAndGo(t *testing.T) {
-	const all, atOnce = 100_000, 10_000
+	all, atOnce := 100_000, 10_000
+	if testing.Short() {
+		all, atOnce = 10_000, 1000
+	}
 	bubble(t, &issuer{lifetime: 12 * time.Hour, info: regcred.ProviderInfo{Rate: 1, Burst: 1}}, func(b bench) {
 		r, _ := b.start()
 		synctest.Wait()
@@ -232,7 +236,7 @@ func TestIssuersComeAndGo(t *testing.T) {
 			if n := len(slices.Collect(r.Issuers())); n != atOnce {
 				b.Fatalf("%d issuers", n)
 			}
-			if n := runtime.NumGoroutine(); n > goroutines {
+			if n := runtime.NumGoroutine(); n > goroutines+10 { // of the runtime's own
 				b.Errorf("%d goroutines with %d issuers, %d without", n, atOnce, goroutines)
 			}
 			for n := range atOnce {

@@ -18,8 +18,8 @@ const (
 	shortestPeace = 0.6
 )
 
-// outageKinds are the ways in which an issuer is out.
-var outageKinds = []string{"refuses", "hangs", "slow errors", "throttles", "denies"}
+// outageKinds are the ways in which an issuer is out, the likelier ones more often.
+var outageKinds = []string{"refuses", "refuses", "hangs", "hangs", "hangs", "slow errors", "slow errors", "throttles", "throttles", "denies"}
 
 // What an issuer does wrong though it is not out, as parts of all mints.
 const (
@@ -36,7 +36,8 @@ type simProvider struct {
 
 	mu       sync.Mutex
 	issuers  map[string]*simIssuer
-	asked    map[string]int // by guid
+	asked    map[string]int      // by guid
+	last     map[string][]string // the last mints, in words
 	inFlight map[string]bool
 	mints    int
 	tokens   int
@@ -66,7 +67,7 @@ type simIssuer struct {
 }
 
 func newSimProvider(s *simulation) *simProvider {
-	p := &simProvider{sim: s, issuers: map[string]*simIssuer{}, asked: map[string]int{}, inFlight: map[string]bool{}}
+	p := &simProvider{sim: s, issuers: map[string]*simIssuer{}, asked: map[string]int{}, last: map[string][]string{}, inFlight: map[string]bool{}}
 	for _, class := range classes {
 		for n := range class.issuers {
 			name := fmt.Sprint(class.name, "/", n)
@@ -101,6 +102,23 @@ func (p *simProvider) Issuer(c regcred.Credential) string { return c.Settings["i
 
 // Mint implements regcred.Provider.
 func (p *simProvider) Mint(ctx context.Context, c regcred.Credential) (regcred.Login, error) {
+	began := time.Now()
+	l, err := p.mint(ctx, c)
+	p.remember(c.GUID, fmt.Sprintf("%s +%s: %v", began.Format(time.TimeOnly), time.Since(began), err))
+	return l, err
+}
+
+// remember keeps the last words of what became of a credential's mints.
+func (p *simProvider) remember(guid, what string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.last[guid]) == 20 {
+		p.last[guid] = p.last[guid][1:]
+	}
+	p.last[guid] = append(p.last[guid], what)
+}
+
+func (p *simProvider) mint(ctx context.Context, c regcred.Credential) (regcred.Login, error) {
 	r, leave := p.enter(c.GUID)
 	defer leave()
 	latency := time.Duration(20+r.IntN(200)) * time.Millisecond
@@ -270,5 +288,5 @@ func (p *simProvider) explain(guid string) string {
 			all = append(all, fmt.Sprintf("%s: %s from %s to %s (retry after %s), clock %s ahead", name, is.kind, is.began, is.ended, is.retryAfter, is.skew))
 		}
 	}
-	return strings.Join(all, "; ")
+	return strings.Join(append(all, p.last[guid]...), "\n")
 }

@@ -145,6 +145,9 @@ func (s *simulation) play(length time.Duration) {
 	for time.Now().Before(end) {
 		r := s.chance("restart", s.restarts)
 		uptime := time.Duration(r.ExpFloat64() * float64(meanUptime))
+		if r.IntN(4) == 0 {
+			uptime = time.Duration(r.Int64N(int64(time.Minute))) // it crashes again
+		}
 		time.Sleep(min(uptime, time.Until(end)))
 		stop()
 		time.Sleep(time.Duration(r.Int64N(int64(longestAway))))

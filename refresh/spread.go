@@ -17,7 +17,7 @@ type renewal struct {
 // login, as a part of its lifetime.
 const (
 	catchUp   = 1.2
-	spreadLag = 0.01
+	spreadLag = 0.005
 )
 
 // spread returns when to renew each of an issuer's logins after a restart at now:
@@ -26,13 +26,17 @@ const (
 // where there is no backlog each is renewed when it is due.
 //
 // What is safe comes before what is even. A login is renewed before half of what
-// is left of it has passed. And it is late by no more than the restart itself made
-// the logins late (or a hundredth of its lifetime, where that is more), because an
-// outage of the issuer may follow: a login that is renewed at 55% of its lifetime
-// lasts through 40% that the issuer is out, and leaves 5% for all else. So
-// credentials created together, which are due together within a tenth of their
+// is left of it has passed. And because an outage of the issuer may follow, it is
+// late by at most a two hundredth of its lifetime: one that is renewed at 55% of
+// its lifetime lasts through 40% that the issuer is out, and leaves 5% for all else.
+// So credentials created together, which are due together within a tenth of their
 // lifetime, are renewed about as fast as without a restart: at 1.2 times their long
 // run rate they would take nearly half a lifetime.
+//
+// Where logins are overdue, something was out already: the issuer, or the server
+// itself. The next outage is then at least 60% of a lifetime away, and until half a
+// lifetime from now any login may be late by as much more as they are: so a restart
+// makes none later than the one that is latest already.
 func spread(now time.Time, logins []renewal) []time.Time {
 	s := newSpreading(now, logins)
 	rate := catchUp * s.steady
@@ -68,12 +72,15 @@ func newSpreading(now time.Time, logins []renewal) *spreading {
 	slices.SortFunc(s.order, func(a, b int) int {
 		return cmp.Or(logins[a].due.Compare(logins[b].due), cmp.Compare(a, b))
 	})
-	// One login may be overdue because its credential fails, which is no reason to
-	// let the others wait: so it is also no more than what is overdue takes.
-	late = min(late, each(s.steady/float64(max(overdue, 1))))
+	// A few logins may be overdue because their credentials fail, which is no reason
+	// to let the others wait: what is overdue is to account for half of that, at least.
+	late = min(late, 2*each(s.steady/float64(max(overdue, 1))))
 	for i, l := range logins {
-		lag := max(late, time.Duration(spreadLag*float64(l.expires.Sub(l.minted))))
-		s.until[i] = s.from[i].Add(max(min(lag, l.expires.Sub(s.from[i])/2), minInterval))
+		lifetime := l.expires.Sub(l.minted)
+		until := latest(s.from[i], earliest(l.due.Add(late), now.Add(lifetime/2)))
+		until = until.Add(time.Duration(spreadLag * float64(lifetime)))
+		until = earliest(until, s.from[i].Add(l.expires.Sub(s.from[i])/2))
+		s.until[i] = latest(until, s.from[i].Add(minInterval))
 	}
 	return s
 }
