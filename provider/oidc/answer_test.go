@@ -1,6 +1,8 @@
 package oidc_test
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
@@ -168,6 +170,45 @@ func TestDiscovery(t *testing.T) {
 		}
 		if test.want != "" && (posts != 0 || regcred.CodeOf(err) != regcred.Unavailable || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%q says %q and %q: %d requests, %v", test.issuer, test.says, test.endpoint, posts, err)
+		}
+	}
+}
+
+// TestQuotedRequest: a token service that quotes the header or form that it refuses has
+// no secret shown, however that was encoded.
+func TestQuotedRequest(t *testing.T) {
+	const clientSecret = "canary/+ 4713&canary"
+	quotes := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		w.WriteHeader(http.StatusBadRequest)
+		// The error is cut, so what is quoted comes one at a time.
+		text := r.Header.Get("Authorization")
+		if r.URL.Path == "/form" {
+			text = string(body)
+		}
+		_ = json.NewEncoder(w).Encode(map[string]string{"error": "invalid_request", "error_description": text})
+	})
+	for _, path := range []string{"/header", "/form"} {
+		c := credential(t, "registry.example.com", "token-url=https://sts.example.com"+path, "username=u", "client-id=client",
+			"client-secret="+clientSecret, "token="+strings.Repeat("canary-4714-", 8))
+		p := oidc.New(oidc.Options{Transport: regcredtest.HandlerTransport{"sts.example.com": quotes}})
+		_, err := p.Mint(t.Context(), c)
+		if regcred.CodeOf(err) != regcred.Denied || !strings.Contains(err.Error(), "***") {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		for _, secret := range c.Secrets {
+			if found := regcredtest.Leaks([]byte(err.Error()), secret.Reveal()); found != nil {
+				t.Errorf("%s: the error shows a secret: %v: %v", path, found, err)
+			}
+		}
+		for _, part := range []string{"canary", base64.StdEncoding.EncodeToString([]byte("client:canary"))[:12]} {
+			if strings.Contains(err.Error(), part) {
+				t.Errorf("%s: the error shows a part of a secret: %v", path, err)
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package oidc
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -25,7 +26,8 @@ func (c *client) refusal(a web.Answer, subject token) error {
 	if body.Description != "" {
 		detail += ": " + body.Description
 	}
-	detail = said.Text(detail, subject.value, c.settings.clientSecret)
+	// The secret goes into a header as RFC 6749, section 2.3.1, has it: escaped.
+	detail = said.Text(detail, subject.value, c.settings.clientSecret, url.QueryEscape(c.settings.clientSecret))
 	if advice := c.advice(a, body.Error, subject); advice != "" {
 		detail = strings.TrimSpace(detail + " (" + advice + ")")
 	}

@@ -1,6 +1,9 @@
 package said_test
 
 import (
+	"encoding/base64"
+	"encoding/hex"
+	"net/url"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -54,4 +57,27 @@ func FuzzText(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestTextEncoded: some quote the Authorization header or the form that they were sent.
+func TestTextEncoded(t *testing.T) {
+	const odd = "sëcret/with+more?&= than~letters"
+	var shown []string
+	for _, user := range []string{"", "u", "us", "use:"} {
+		pair := []byte(user + odd)
+		shown = append(shown,
+			base64.StdEncoding.EncodeToString(pair), base64.RawURLEncoding.EncodeToString(pair),
+			hex.EncodeToString(pair), strings.ToUpper(hex.EncodeToString(pair)),
+			url.QueryEscape(string(pair)), "secret="+strings.ToLower(url.QueryEscape(string(pair)))+"&more=x%",
+		)
+	}
+	for _, word := range shown {
+		if got := said.Text("Basic "+word+" is bad", "another", odd); got != "Basic *** is bad" {
+			t.Errorf("%q becomes %q", word, got)
+		}
+	}
+	const plain = "aHR0cHM6Ly9leGFtcGxlLmNvbQ== 68747470733a2f2f https%3A%2F%2Fexample.com 100% a+b"
+	if got := said.Text(plain, odd); got != plain {
+		t.Errorf("what is no secret becomes %q", got)
+	}
 }
