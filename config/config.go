@@ -40,6 +40,8 @@ type Config struct {
 	Credentials []Credential
 	// Targets are where keyrings are delivered.
 	Targets []Target
+	// KubernetesTokens are whose service account tokens kubelets may ask with.
+	KubernetesTokens []KubernetesTokens
 }
 
 // Registry configures the image service.

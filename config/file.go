@@ -22,6 +22,8 @@ type file struct {
 	Registry    fileRegistry      `yaml:"registry"`
 	Credentials *[]fileCredential `yaml:"credentials"`
 	Targets     []fileTarget      `yaml:"targets"`
+
+	KubernetesTokens []fileKubernetesTokens `yaml:"kubernetes_tokens"`
 }
 
 type fileRegistry struct {
@@ -92,6 +94,7 @@ func (f file) config(p *parser) Config {
 	}
 	cfg.Credentials = f.credentials(p)
 	cfg.Targets = f.targets(p)
+	cfg.KubernetesTokens = f.kubernetesTokens(p)
 	return cfg
 }
 

@@ -62,6 +62,8 @@ func New(o Options) (*Reviewer, error) {
 	if err != nil {
 		return nil, regcred.Errorf(regcred.Invalid, "the configuration for the API server: %w", err)
 	}
+	// A token goes to the API server alone, wherever that might send us.
+	transport.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	r := &Reviewer{o: o}
 	if r.reviews, err = clientFor(config, transport, "/apis", authenticationv1.SchemeGroupVersion); err != nil {
 		return nil, err
