@@ -1,7 +1,6 @@
 package review_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -141,7 +140,7 @@ func TestFailClosed(t *testing.T) {
 		"429":                  {status(429, ``), "less often"},
 		"500":                  {status(500, ``), "InternalError"},
 		"502":                  {status(502, `<html>`), ""},
-		"a redirect":           {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://evil.example.com/", 307) }, ""},
+		"a redirect":           {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://evil.example.com/", http.StatusTemporaryRedirect) }, ""},
 		"an echo":              {echo, ""},
 		"nothing":              {status(200, ``), ""},
 		"HTML":                 {status(200, `<html>`), ""},
@@ -160,7 +159,7 @@ func TestFailClosed(t *testing.T) {
 			if regcred.CodeOf(err) != regcred.Unavailable || !strings.Contains(err.Error(), test.want) || id.Labels != nil {
 				t.Errorf("%s: %+v, %v, want %q", name, id, err, test.want)
 			}
-			if bytes.Contains([]byte(err.Error()), []byte("canary")) {
+			if strings.Contains(err.Error(), "canary") {
 				t.Errorf("%s: the error shows the token: %v", name, err)
 			}
 		})
