@@ -7,8 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
-	"io"
-	"os"
+	"errors"
 	"strings"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"regcred.dev"
+	"regcred.dev/provider/internal/file"
 	"regcred.dev/provider/internal/jwt"
 	"regcred.dev/provider/internal/rsakey"
 )
@@ -125,25 +125,12 @@ func (c *certificate) assertion(client, audience string, now time.Time) (regcred
 // readTokenFile reads a federated token. Errors: Unavailable, since whoever writes
 // the file may yet do so.
 func readTokenFile(name string) (regcred.Secret, error) {
-	info, err := os.Stat(name)
-	if err == nil && !info.Mode().IsRegular() {
-		return regcred.Secret{}, regcred.Errorf(regcred.Unavailable, "the federated token file %s is no file", name)
-	}
-	var file *os.File
-	if err == nil {
-		file, err = os.Open(name)
+	text, err := file.Read(name, jwt.MaxLength)
+	if text = strings.TrimSpace(text); err == nil && !isToken(text) {
+		err = errors.New("it has no token in it")
 	}
 	if err != nil {
-		return regcred.Secret{}, regcred.Errorf(regcred.Unavailable, "the federated token file cannot be read: %w", err)
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, jwt.MaxLength+1))
-	if err != nil {
-		return regcred.Secret{}, regcred.Errorf(regcred.Unavailable, "the federated token file cannot be read: %w", err)
-	}
-	text := strings.TrimSpace(string(data))
-	if !isToken(text) {
-		return regcred.Secret{}, regcred.Errorf(regcred.Unavailable, "the federated token file %s has no token in it", name)
+		return regcred.Secret{}, regcred.Errorf(regcred.Unavailable, "the federated token file %s cannot be read: %w", name, err)
 	}
 	return regcred.NewSecret(text), nil
 }

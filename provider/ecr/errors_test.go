@@ -194,6 +194,8 @@ func TestServerErrors(t *testing.T) {
 		}, nil, regcred.Invalid, []string{"missing", "cannot be read", "no such file"}},
 		{"no token file of the credential's", func(t *testing.T) { cleanServer(t) },
 			[]string{"web-identity-token-file", "/nonexistent/token", "role-arn", podRole}, regcred.Invalid, []string{"/nonexistent/token", "no such file"}},
+		{"a token file without an end", func(t *testing.T) { cleanServer(t) },
+			[]string{"web-identity-token-file", "/dev/zero", "role-arn", podRole}, regcred.Invalid, []string{"/dev/zero", "no regular file"}},
 		{"a token of another service account", func(t *testing.T) { token(t, w.WebIdentityToken("x", fakeecr.Audience, time.Hour)) }, nil,
 			regcred.Denied, []string{"sts:AssumeRoleWithWebIdentity", "trust policy"}},
 		{"a token for another audience", func(t *testing.T) { token(t, w.WebIdentityToken(subject, "kubernetes", time.Hour)) }, nil,

@@ -5,10 +5,8 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
-	"io"
 	"net/netip"
 	"net/url"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -107,20 +105,6 @@ func fromBase64(text []byte) []byte {
 		return nil
 	}
 	return data
-}
-
-// readFile reads a credentials file on the server.
-func readFile(name string) (string, error) {
-	f, err := os.Open(name) //nolint:gosec // an admin names it, or the environment
-	if err != nil {
-		return "", regcred.Errorf(regcred.Unavailable, "the credentials file cannot be read by the server: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxDocument+1))
-	if err != nil {
-		return "", regcred.Errorf(regcred.Unavailable, "the credentials file cannot be read by the server: %w", err)
-	}
-	return string(data), nil
 }
 
 // shownType is the type for an error: any text may stand there.

@@ -257,6 +257,8 @@ func TestFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.fails(c, regcred.Unavailable, name, "no such file")
+	// A device, like a pipe that nobody writes to, could be read for ever.
+	w.fails(credential(location, "credentials-file", os.DevNull), regcred.Unavailable, os.DevNull, "no regular file")
 }
 
 // userFile is what gcloud auth application-default login writes.

@@ -5,7 +5,9 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"regcred.dev"
 	"regcred.dev/internal/web"
+	"regcred.dev/provider/internal/file"
 )
 
 // identity returns whom tokens are obtained for. It reads files.
@@ -36,23 +38,23 @@ func (s *settings) source(client *web.Client) (identity, string, error) {
 	case s.file != "":
 		return s.fileIdentity(client, s.file)
 	}
-	if file := os.Getenv("GOOGLE_APPLICATION_CREDENTIALS"); file != "" {
-		return s.fileIdentity(client, file)
+	if name := os.Getenv("GOOGLE_APPLICATION_CREDENTIALS"); name != "" {
+		return s.fileIdentity(client, name)
 	}
-	if file := gcloudFile(); fileExists(file) {
-		return s.fileIdentity(client, file)
+	if name := gcloudFile(); fileExists(name) {
+		return s.fileIdentity(client, name)
 	}
 	return metadata{client: client}, defaultUniverse, nil
 }
 
-func (s *settings) fileIdentity(client *web.Client, file string) (identity, string, error) {
-	text, err := readFile(file)
+func (s *settings) fileIdentity(client *web.Client, name string) (identity, string, error) {
+	text, err := file.Read(name, maxDocument)
 	if err != nil {
-		return nil, "", err
+		return nil, "", regcred.Errorf(regcred.Unavailable, "the credentials file %s cannot be read by the server: %w", name, err)
 	}
-	d, err := readDocument("the file "+file, text)
+	d, err := readDocument("the file "+name, text)
 	if err == nil {
-		err = d.check("the file "+file, s.endpoint)
+		err = d.check("the file "+name, s.endpoint)
 	}
 	if err != nil {
 		return nil, "", err
@@ -79,10 +81,10 @@ func gcloudFile() string {
 	return filepath.Join(dir, "gcloud", name)
 }
 
-func fileExists(file string) bool {
-	if file == "" {
+func fileExists(name string) bool {
+	if name == "" {
 		return false
 	}
-	_, err := os.Stat(file)
+	_, err := os.Stat(name)
 	return err == nil
 }

@@ -202,7 +202,7 @@ func TestTokenFile(t *testing.T) {
 		{"\n", "empty"},
 		{"canary-4711\ncanary-4712", "more than a token"},
 		{"root:x:0:0:root canary-4711:/root:/bin/sh", "more than a token"},
-		{strings.Repeat("canary-4711", 10000), "more than a token"},
+		{strings.Repeat("canary-4711", 10000), "more than 65536 bytes"},
 		{"canary-\x004711", "more than a token"},
 	}
 	for _, test := range tests {

@@ -4,14 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
 	"regcred.dev"
+	"regcred.dev/provider/internal/file"
 	"regcred.dev/provider/internal/jwt"
 )
 
@@ -32,41 +31,16 @@ func (c *client) subject(ctx context.Context) (subject token, tokenURL string, e
 	return subject, tokenURL, err
 }
 
-// readToken reads a token from a file. What is no regular file is not opened: it
-// might never end, or never begin.
+// readToken reads a token from a file.
 func readToken(name string) (token, error) {
-	fail := func(why error) (token, error) {
-		return token{}, regcred.Errorf(regcred.Unavailable, "the token in the file %s cannot be read: %w", name, why)
+	text, err := file.Read(name, jwt.MaxLength)
+	if text = strings.TrimSpace(text); err == nil && !isToken(text) {
+		err = errors.New("it is empty, or holds more than a token")
 	}
-	info, err := os.Stat(name)
 	if err != nil {
-		return fail(pathless(err))
-	}
-	if !info.Mode().IsRegular() {
-		return fail(errors.New("it is no regular file"))
-	}
-	file, err := os.Open(name)
-	if err != nil {
-		return fail(pathless(err))
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, jwt.MaxLength+2))
-	if err != nil {
-		return fail(pathless(err))
-	}
-	text := strings.TrimSpace(string(data))
-	if !isToken(text) {
-		return fail(errors.New("it is empty, or holds more than a token"))
+		return token{}, regcred.Errorf(regcred.Unavailable, "the token in the file %s cannot be read: %w", name, err)
 	}
 	return token{value: text, from: "the file " + name, asked: time.Now()}, nil
-}
-
-// pathless returns why a file cannot be read without naming it again.
-func pathless(err error) error {
-	if wrapped, ok := errors.AsType[*os.PathError](err); ok {
-		return wrapped.Err
-	}
-	return err
 }
 
 // discover returns the issuer's token endpoint (OpenID Connect Discovery 1.0,

@@ -2,7 +2,7 @@ package amazon
 
 import (
 	"context"
-	"os"
+	"io/fs"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -14,6 +14,7 @@ import (
 	"github.com/aws/smithy-go/logging"
 
 	"regcred.dev"
+	"regcred.dev/provider/internal/file"
 )
 
 // Where says which of AWS's endpoints are asked. An endpoint that an admin named
@@ -119,11 +120,21 @@ func (s Settings) load(ctx context.Context, c *Client, w Where) (aws.Config, err
 }
 
 // tokenFile is a file with a web identity token. The SDK's own does not say why it
-// cannot be read.
+// cannot be read, and reads anything to its end.
 type tokenFile string
 
+// maxTokenFile is what AWS takes as a web identity token, in bytes (API reference of
+// STS, AssumeRoleWithWebIdentity), with a line break.
+const maxTokenFile = 20000 + 2
+
 // GetIdentityToken implements stscreds.IdentityTokenRetriever.
-func (f tokenFile) GetIdentityToken() ([]byte, error) { return os.ReadFile(string(f)) }
+func (f tokenFile) GetIdentityToken() ([]byte, error) {
+	text, err := file.Read(string(f), maxTokenFile)
+	if err != nil {
+		return nil, &fs.PathError{Op: "read", Path: string(f), Err: err}
+	}
+	return []byte(text), nil
+}
 
 // webIdentity assumes the first role by a token that the server's platform signed,
 // such as a Kubernetes service account's.
