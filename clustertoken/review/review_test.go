@@ -135,12 +135,14 @@ func TestFailClosed(t *testing.T) {
 		h    http.HandlerFunc
 		want string
 	}{
-		"403":                  {status(403, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403}`), "system:auth-delegator"},
-		"401":                  {status(401, ``), "system:auth-delegator"},
-		"429":                  {status(429, ``), "less often"},
-		"500":                  {status(500, ``), "InternalError"},
-		"502":                  {status(502, `<html>`), ""},
-		"a redirect":           {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://evil.example.com/", http.StatusTemporaryRedirect) }, ""},
+		"403": {status(403, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403}`), "system:auth-delegator"},
+		"401": {status(401, ``), "system:auth-delegator"},
+		"429": {status(429, ``), "less often"},
+		"500": {status(500, ``), "InternalError"},
+		"502": {status(502, `<html>`), ""},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://evil.example.com/", http.StatusTemporaryRedirect)
+		}, ""},
 		"an echo":              {echo, ""},
 		"nothing":              {status(200, ``), ""},
 		"HTML":                 {status(200, `<html>`), ""},
