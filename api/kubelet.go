@@ -13,6 +13,9 @@ import (
 const kubeletRoute = "POST /regcred/v1/kubelet/login"
 
 func (h *handler) kubeletLogin(r call) (answer, error) {
+	if err := knownQuery(r.URL.Query()); err != nil { // a scope, maybe, which only the token names
+		return answer{}, err
+	}
 	var in client.KubeletRequest
 	if err := decode(r, &in); err != nil {
 		return answer{}, err

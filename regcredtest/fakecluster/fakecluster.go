@@ -71,6 +71,9 @@ func New(o Options) *Server {
 	return s
 }
 
+// Issuer returns Options.Issuer.
+func (s *Server) Issuer() string { return s.o.Issuer }
+
 // Rotate has it sign with a new key from now on; the keys before stay published.
 func (s *Server) Rotate() {
 	k := Key{alg: jose.RS256}
