@@ -17,8 +17,7 @@ type issuer struct{ provider, name string }
 // It exists while there are credentials in it. Refresher.mu guards it.
 type lane struct {
 	issuer      issuer
-	provider    regcred.Provider // nil: unknown
-	shared      bool             // see regcred.ProviderInfo
+	shared      bool // see regcred.ProviderInfo
 	concurrency int
 	limit       limit
 
@@ -37,8 +36,9 @@ type lane struct {
 	index int       // in Refresher.lanes; negative: not there
 }
 
+// newLane returns the lane of an issuer; p is nil where its provider is unknown.
 func newLane(who issuer, p regcred.Provider, concurrency int) *lane {
-	l := &lane{issuer: who, provider: p, concurrency: concurrency, index: -1}
+	l := &lane{issuer: who, concurrency: concurrency, index: -1}
 	if p != nil {
 		info := p.Describe()
 		l.shared, l.limit = info.Shared, newLimit(info)

@@ -12,10 +12,13 @@ import (
 )
 
 // Outages are as long and as close together as the guarantee allows, every second
-// time, and else shorter and farther apart; in parts of a lifetime.
+// time, and else shorter and farther apart; in parts of a lifetime. One in which all
+// are denied is played for half an hour at most: each try is answered, and so there
+// are many.
 const (
 	longestOutage = 0.4
 	shortestPeace = 0.6
+	longestDenial = 30 * time.Minute
 )
 
 // outageKinds are the ways in which an issuer is out, the likelier ones more often.
@@ -219,6 +222,9 @@ func (is *simIssuer) advance(s *simulation, now time.Time) {
 		is.began, is.ended = is.next, is.next.Add(is.part(share))
 		is.next = is.ended.Add(is.part(peace))
 		is.kind = outageKinds[r.IntN(len(outageKinds))]
+		if is.kind == "denies" { // a mistake that somebody mends
+			is.ended = earliest(is.ended, is.began.Add(longestDenial))
+		}
 		is.retryAfter = []time.Duration{0, time.Second, 30 * time.Second, 10 * time.Minute, time.Hour}[r.IntN(5)]
 		is.outages++
 	}

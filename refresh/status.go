@@ -79,6 +79,7 @@ func (r *Refresher) Statuses() iter.Seq[Status] {
 
 // IssuerStatus says how an issuer fares, of which there are credentials.
 type IssuerStatus struct {
+	// Provider is "" for credentials that cannot be read.
 	Provider string
 	// Issuer is Provider.Issuer of the credentials.
 	Issuer      string
