@@ -25,6 +25,9 @@ type Decision struct {
 	Keep []Kept
 	// Remove are to be taken away.
 	Remove []Delivered
+	// Asked are those of Remove that somebody asked for one by one, by confirming a
+	// hold or by dropping the login: they are no matter of how many there are.
+	Asked []Delivered
 	// Held stay as they were delivered until an operator confirms.
 	Held []Hold
 }
@@ -69,15 +72,31 @@ func Decide(now time.Time, book *keyring.Book, wanted []keyring.Auth, delivered 
 	return r.Decision
 }
 
+// End says what becomes of what was delivered at a place that a target no longer
+// serves: all that the book's store delivered is taken away, if the book is Current
+// and no older than that. How many places may end at once is for the target to say,
+// by TooMany.
+func End(book *keyring.Book, delivered []Delivered, confirmed []Hold) Decision {
+	r := rule{book: book, confirmed: confirmed}
+	for _, d := range delivered {
+		if !r.undecided(d) {
+			r.Remove = append(r.Remove, d)
+		}
+	}
+	r.Remove = append(r.Remove, r.Asked...)
+	return r.Decision
+}
+
+// TooMany reports whether taking away n of all is so much that an operator has to
+// confirm it.
+func TooMany(n, all int) bool { return n > bulkFloor && n*bulkShare > all }
+
 // rule gathers a Decision.
 type rule struct {
 	Decision
 	now       time.Time
 	book      *keyring.Book
 	confirmed []Hold
-	// asked are those of Remove that somebody asked for, by confirming a hold or by
-	// dropping the login: they are no matter of how many there are.
-	asked []Delivered
 }
 
 // want decides on an entry that the keyring has. It reports false where what was
@@ -109,21 +128,16 @@ func (r *rule) worse(a keyring.Auth, d Delivered) bool {
 
 // unwanted decides on what was delivered and is no longer in the keyring.
 func (r *rule) unwanted(d Delivered) {
+	if r.undecided(d) {
+		return
+	}
 	entry, known := r.book.Get(d.GUID)
 	_, deleted := r.book.Deleted(d.GUID)
 	switch {
-	case !r.book.Current():
-		r.hold(d, "the store's credentials are not all read yet")
-	case r.isConfirmed(d):
-		r.asked = append(r.asked, d)
-	case d.StoreID != r.book.StoreID():
-		r.hold(d, otherStore(d))
-	case r.book.Revision() < d.Revision:
-		r.hold(d, r.older(d))
 	case deleted, d.Blocks:
 		r.Remove = append(r.Remove, d)
 	case r.dropped(d):
-		r.asked = append(r.asked, d)
+		r.Asked = append(r.Asked, d)
 	case !known:
 		r.hold(d, "the store does not know its credential "+d.GUID+", and has recorded no deletion")
 	case entry.Err != nil:
@@ -133,6 +147,24 @@ func (r *rule) unwanted(d Delivered) {
 	default:
 		r.Remove = append(r.Remove, d)
 	}
+}
+
+// undecided decides on an entry that the book cannot decide on. It reports false
+// where it can.
+func (r *rule) undecided(d Delivered) bool {
+	switch {
+	case !r.book.Current():
+		r.hold(d, "the store's credentials are not all read yet")
+	case r.isConfirmed(d):
+		r.Asked = append(r.Asked, d)
+	case d.StoreID != r.book.StoreID():
+		r.hold(d, otherStore(d))
+	case r.book.Revision() < d.Revision:
+		r.hold(d, r.older(d))
+	default:
+		return false
+	}
+	return true
 }
 
 // dropped reports whether the delivered login was dropped on order since.
@@ -153,14 +185,14 @@ func (r *rule) holdBulk(delivered []Delivered) {
 			ours[d.GUID] = true
 		}
 	}
-	if len(going) > bulkFloor && len(going)*bulkShare > len(ours) {
+	if TooMany(len(going), len(ours)) {
 		reason := fmt.Sprintf("one change would take away %d of %d credentials, which is more than a tenth", len(going), len(ours))
 		for _, d := range r.Remove {
 			r.hold(d, reason)
 		}
 		r.Remove = nil
 	}
-	r.Remove = append(r.Remove, r.asked...)
+	r.Remove = append(r.Remove, r.Asked...)
 }
 
 func (r *rule) hold(d Delivered, reason string) { r.Held = append(r.Held, Hold{d, reason}) }

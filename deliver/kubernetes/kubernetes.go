@@ -1,0 +1,161 @@
+// Package kubernetes keeps one pull secret right in every namespace of a cluster: it
+// has the logins of the namespace's scope, renewed as they are.
+//
+// A Secret is regcred's where it carries the target's label. One of the same name
+// without it is left alone, unless it may be adopted. Inside a Secret that is ours,
+// an annotation records which entries were delivered; others that somebody added
+// stay. A Secret is always updated in place, never deleted and made again: the
+// kubelet checks images anew for another one (KEP-2535).
+//
+// Watches tell at once of new namespaces, of Secrets that were edited or deleted and
+// of ServiceAccounts. What they show is remembered without any login: of those there
+// are digests. A queue has workers see to each namespace by itself, so that one which
+// fails delays no other; refreshes of all of them stand behind what just happened.
+package kubernetes
+
+import (
+	"context"
+	"iter"
+	"sync"
+
+	"regcred.dev"
+	"regcred.dev/deliver"
+	"regcred.dev/keyring"
+)
+
+// Target delivers keyrings to a cluster.
+type Target struct {
+	o Options
+
+	mu sync.Mutex
+	// session is the one that Watch keeps, nil while it does not run.
+	session *session
+	// task is what was synced last: a new session goes on with it.
+	task task
+	// leading says that this replica is the one that writes; leader names the one
+	// that is, where it is known.
+	leading bool
+	leader  string
+}
+
+var _ deliver.Target = (*Target)(nil)
+
+// New returns a Target. It does no I/O. Errors: Invalid.
+func New(o Options) (*Target, error) {
+	o.setDefaults()
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	return &Target{o: o, leading: o.LeaderElection == nil}, nil
+}
+
+// Describe implements deliver.Target.
+func (t *Target) Describe() deliver.Info {
+	return deliver.Info{Name: t.o.Name, Kind: "kubernetes", Scope: "by namespace"}
+}
+
+// Sync implements deliver.Target. Beside a Watch it goes by what that has seen, and
+// where nothing is to be written it sends nothing. Without one it lists everything
+// first. The report's Warnings and the error name a few namespaces for each thing
+// that there is to say.
+func (t *Target) Sync(ctx context.Context, book *keyring.Book, o deliver.SyncOptions) (deliver.Report, error) {
+	if !book.Current() {
+		return deliver.Report{}, regcred.Errorf(regcred.Unavailable, "the store's credentials are not all read yet: nothing is changed")
+	}
+	if err := ctx.Err(); err != nil {
+		return deliver.Report{}, err
+	}
+	s, standby := t.current(task{book: book, confirmed: o.Confirmed})
+	if standby != "" {
+		return deliver.Report{Warnings: []string{standby}}, nil
+	}
+	if s == nil {
+		var err error
+		if s, err = open(ctx, &t.o, func() {}); err != nil {
+			return deliver.Report{}, err
+		}
+		defer s.close()
+	}
+	return s.sync(ctx, book, o.Confirmed)
+}
+
+// current returns the session of the Watch, if there is one, and remembers what a new
+// one is to do. standby says why this replica does nothing, "" where it does.
+func (t *Target) current(now task) (s *session, standby string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.task = now
+	if t.leading {
+		return t.session, ""
+	}
+	if t.leader == "" {
+		return nil, "it is not known yet which replica delivers"
+	}
+	return nil, "another replica delivers: " + t.leader
+}
+
+// Watch implements deliver.Target. While it runs, it also repairs what it sees, by
+// the book that was synced last.
+func (t *Target) Watch(ctx context.Context, changed func()) error {
+	if t.o.LeaderElection != nil {
+		return t.watchLeading(ctx, changed)
+	}
+	return t.watch(ctx, changed)
+}
+
+// watch keeps a session until ctx ends.
+func (t *Target) watch(ctx context.Context, changed func()) error {
+	s, err := open(ctx, &t.o, changed)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	t.mu.Lock()
+	t.session = s
+	task := t.task
+	t.mu.Unlock()
+	defer func() {
+		t.mu.Lock()
+		t.session = nil
+		t.mu.Unlock()
+	}()
+	s.resume(task)
+	changed()
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// Uninstall implements deliver.Target, also for Secrets in namespaces that are no
+// longer served. Adopted ones stay with what they have. ServiceAccounts lose the name
+// of a Secret that goes.
+func (t *Target) Uninstall(ctx context.Context, storeID string) error {
+	s, err := open(ctx, &t.o, func() {})
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	return s.uninstall(ctx, storeID)
+}
+
+// Stores returns the ids of the stores that have delivered to the cluster, for those
+// who no longer have one and want to uninstall.
+func (t *Target) Stores(ctx context.Context) ([]string, error) {
+	s, err := open(ctx, &t.o, func() {})
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	return s.stores(), nil
+}
+
+// Namespaces yields how each namespace stands, in no order. It yields nothing unless
+// Watch runs.
+func (t *Target) Namespaces() iter.Seq[NamespaceStatus] {
+	t.mu.Lock()
+	s := t.session
+	t.mu.Unlock()
+	if s == nil {
+		return func(func(NamespaceStatus) bool) {}
+	}
+	return s.namespaces()
+}

@@ -1,0 +1,108 @@
+package kubernetes
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// object is what is remembered of a Secret: what it has, but for the logins, of
+// which there are digests. It is immutable.
+type object struct {
+	version   string // the resource version
+	uid       types.UID
+	kind      corev1.SecretType
+	immutable bool
+	// target is the one whose Secret it is, "" where it is nobody's.
+	target string
+	// owner is whose Secret it is by its ownerReferences, "KIND NAME".
+	owner   string
+	adopted bool
+	store   string    // storeAnnotation
+	expires time.Time // expiryAnnotation
+	record  record
+	// newer says that the record is of a format that is not known here.
+	newer bool
+	// entries are what it has, by key.
+	entries map[string]digest
+	// deis says that Deis wrote it.
+	deis bool
+	// plain says that there is nothing in it but what regcred wrote: it can be
+	// replaced without reading it.
+	plain bool
+}
+
+// observe returns what is to be remembered of a Secret.
+func observe(s *corev1.Secret) *object {
+	o := &object{
+		version: s.ResourceVersion, uid: s.UID, kind: corev1.SecretType(shared(string(s.Type))),
+		immutable: s.Immutable != nil && *s.Immutable,
+		adopted:   s.Annotations[adoptedAnnotation] == "true",
+		store:     shared(s.Annotations[storeAnnotation]),
+		entries:   map[string]digest{},
+	}
+	if s.Labels[managedByLabel] == managedBy {
+		o.target = shared(s.Labels[targetLabel])
+	}
+	if len(s.OwnerReferences) > 0 {
+		o.owner = s.OwnerReferences[0].Kind + " " + s.OwnerReferences[0].Name
+	}
+	if at, err := time.Parse(time.RFC3339, s.Annotations[expiryAnnotation]); err == nil {
+		o.expires = at.UTC()
+	}
+	var known bool
+	o.record, known = parseRecord(s.Annotations[recordAnnotation])
+	o.newer = !known
+	c := parseContent(s.Type, s.Data[dataKey(s.Type)])
+	place := s.Namespace + "/" + s.Name
+	for key, value := range c.auths {
+		o.entries[shared(key)] = newDigest(place, value)
+	}
+	o.deis = c.isDeis()
+	o.plain = isPlain(s, c)
+	return o
+}
+
+// isPlain reports whether a Secret is made of nothing but what regcred writes.
+func isPlain(s *corev1.Secret, c content) bool {
+	ours := []string{storeAnnotation, revisionAnnotation, recordAnnotation, expiryAnnotation, adoptedAnnotation}
+	for key := range maps.Keys(s.Annotations) {
+		if !slices.Contains(ours, key) {
+			return false
+		}
+	}
+	return len(s.Labels) == 2 && len(s.Data) == 1 && len(c.others) == 0 &&
+		len(s.OwnerReferences) == 0 && len(s.Finalizers) == 0
+}
+
+// newSecret returns an empty Secret as the base of one that is written. Where it is
+// to replace one, that is remembered as o.
+func newSecret(namespace, name string, kind corev1.SecretType, o *object) *corev1.Secret {
+	s := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Type:       kind,
+	}
+	if o != nil {
+		s.Type, s.UID, s.ResourceVersion = o.kind, o.uid, o.version
+	}
+	return s
+}
+
+// account is what is remembered of a ServiceAccount. It is immutable.
+type account struct {
+	version string
+	// secrets are the names of its imagePullSecrets.
+	secrets []string
+}
+
+func observeAccount(a *corev1.ServiceAccount) *account {
+	out := &account{version: a.ResourceVersion}
+	for _, s := range a.ImagePullSecrets {
+		out.secrets = append(out.secrets, shared(s.Name))
+	}
+	return out
+}

@@ -1,0 +1,259 @@
+package kubernetes
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"regcred.dev/deliver"
+	"regcred.dev/keyring"
+)
+
+// attempts bounds how often a write is tried at once that comes too late: what is
+// there was read anew before each.
+const attempts = 4
+
+// errOutdated says that what is there is not what was remembered.
+var errOutdated = errors.New("it was changed meanwhile")
+
+// namespace returns what is to be remembered of a namespace.
+func (o *Options) namespace(name string, of labels.Set) *namespace {
+	n := &namespace{served: o.selected.matches(name, of)}
+	if n.served {
+		n.scope, n.problem = o.Scopes.of(name, of)
+	}
+	return n
+}
+
+// reconcile makes a namespace match the task's book. p is brought up to date.
+func (s *session) reconcile(ctx context.Context, p *place, t task) outcome {
+	var o outcome
+	for range attempts {
+		o = s.attempt(ctx, p, t)
+		if !errors.Is(o.err, errOutdated) {
+			break
+		}
+		*p = s.table.get(p.name)
+	}
+	return o
+}
+
+// attempt makes one attempt at it.
+func (s *session) attempt(ctx context.Context, p *place, t task) outcome {
+	n := p.namespace
+	if n == nil || n.ending {
+		return outcome{} // the cluster takes it away
+	}
+	pl := s.planner(p, t)
+	if pl == nil {
+		return outcome{problem: n.problem.Error()}
+	}
+	plan := pl.plan(p.secret)
+	accounts := s.bringAccounts(ctx, p, pl, &plan)
+	if plan.action == erase && accounts != nil {
+		plan.err = accounts // while it is there, what names it is ours
+		return plan.outcome
+	}
+	err := s.carryOut(ctx, p, pl, &plan)
+	if vanishing(err) && !s.o.Namespaced {
+		return outcome{}
+	}
+	if err != nil {
+		plan.changed = 0
+	}
+	plan.err = errors.Join(err, accounts)
+	if errors.Is(plan.err, errOutdated) {
+		plan.err = errOutdated
+	}
+	return plan.outcome
+}
+
+// planner returns who plans for a namespace, nil where it has no scope: what was
+// delivered there then stays.
+func (s *session) planner(p *place, t task) *planner {
+	pl := &planner{
+		Options: s.o, namespace: p.name, book: t.book, now: time.Now(),
+		serves: p.namespace.served && !t.uninstalls, wanted: &wanted{},
+	}
+	pl.rule = func(d deliver.Delivered) ruling { return t.rulings[removalOf(t.book, p.name, d)] }
+	switch {
+	case t.uninstalls:
+		pl.decide = func(all []deliver.Delivered) deliver.Decision { return uninstalling(t.book, all) }
+		pl.rule = func(deliver.Delivered) ruling { return ruling{verdict: verdictRemove} }
+	case !pl.serves:
+		pl.decide = func(all []deliver.Delivered) deliver.Decision { return deliver.End(t.book, all, t.confirmed) }
+	case p.namespace.problem != nil:
+		return nil
+	default:
+		pl.wanted = t.renderings.of(p.namespace.scope)
+		pl.decide = func(all []deliver.Delivered) deliver.Decision {
+			return deliver.Decide(pl.now, t.book, pl.wanted.auths, all, t.confirmed)
+		}
+	}
+	return pl
+}
+
+// uninstalling decides to remove all that the book's store delivered.
+func uninstalling(book *keyring.Book, all []deliver.Delivered) deliver.Decision {
+	var d deliver.Decision
+	for _, e := range all {
+		if e.StoreID == book.StoreID() {
+			d.Remove = append(d.Remove, e)
+		}
+	}
+	return d
+}
+
+// carryOut does with the Secret what is planned.
+func (s *session) carryOut(ctx context.Context, p *place, pl *planner, plan *plan) error {
+	switch plan.action {
+	case leave:
+		return nil
+	case erase:
+		err := s.client.deleteSecret(ctx, p.name, s.o.SecretName, p.secret)
+		if outdated(err) {
+			return s.reread(ctx, p, err)
+		}
+		if err != nil {
+			return explain("the Secret "+s.place(p)+" cannot be deleted", err)
+		}
+		s.table.wrote(p, p.secret.version, nil)
+		return nil
+	}
+	if p.secret == nil {
+		return s.create(ctx, p, pl, plan)
+	}
+	return s.update(ctx, p, pl, plan)
+}
+
+func (s *session) create(ctx context.Context, p *place, pl *planner, plan *plan) error {
+	secret, err := plan.compose(newSecret(p.name, s.o.SecretName, s.o.kind(), nil), s.o.Name, pl.book)
+	if err != nil {
+		return err
+	}
+	made, err := s.client.createSecret(ctx, secret)
+	if outdated(err) {
+		return s.reread(ctx, p, err)
+	}
+	return s.keep(p, made, "created", err)
+}
+
+// update replaces the Secret. Where others wrote to it, it is read before.
+func (s *session) update(ctx context.Context, p *place, pl *planner, plan *plan) error {
+	base := newSecret(p.name, s.o.SecretName, "", p.secret)
+	if plan.action == disown || !plan.blind(p.secret) {
+		read, err := s.client.secret(ctx, p.name, s.o.SecretName)
+		if err != nil {
+			return explain("the Secret "+s.place(p)+" cannot be read", err)
+		}
+		if read == nil || read.ResourceVersion != p.secret.version {
+			s.remember(p, read)
+			return errOutdated
+		}
+		base = read
+	}
+	secret := disowned(base)
+	if plan.action != disown {
+		var err error
+		if secret, err = plan.compose(base, s.o.Name, pl.book); err != nil {
+			return err
+		}
+	}
+	made, err := s.client.updateSecret(ctx, secret)
+	if outdated(err) || apierrors.IsNotFound(err) {
+		return s.reread(ctx, p, err)
+	}
+	return s.keep(p, made, "updated", err)
+}
+
+// keep remembers what a write has made.
+func (s *session) keep(p *place, made *corev1.Secret, how string, err error) error {
+	if err != nil {
+		return explain("the Secret "+s.place(p)+" cannot be "+how, err)
+	}
+	s.table.wrote(p, made.ResourceVersion, observe(made))
+	s.o.Log.Debug("delivered", "target", s.o.Name, "namespace", p.name, "secret", s.o.SecretName, "how", how)
+	return nil
+}
+
+// reread reads the Secret that a write came too late for. It returns errOutdated, or
+// why it could not; a write that failed although nothing has changed keeps its error.
+func (s *session) reread(ctx context.Context, p *place, failed error) error {
+	read, err := s.client.secret(ctx, p.name, s.o.SecretName)
+	if err != nil {
+		return explain("the Secret "+s.place(p)+" cannot be read", err)
+	}
+	if read != nil && p.secret != nil && read.ResourceVersion == p.secret.version {
+		return explain("the Secret "+s.place(p)+" cannot be written", failed)
+	}
+	s.remember(p, read)
+	return errOutdated
+}
+
+// remember puts what was read into the table.
+func (s *session) remember(p *place, read *corev1.Secret) {
+	if read != nil {
+		s.table.setSecret(p.name, read.ResourceVersion, observe(read))
+	} else if p.secret != nil {
+		s.table.forgetSecret(p.name, p.secret)
+	}
+}
+
+// place names the Secret for people.
+func (s *session) place(p *place) string { return p.name + "/" + s.o.SecretName }
+
+// bringAccounts puts the Secret's name on the ServiceAccounts, or takes it away with
+// the Secret. It goes first: a pod that names a Secret which is not there yet
+// recovers, one that does not name it never does.
+func (s *session) bringAccounts(ctx context.Context, p *place, pl *planner, plan *plan) error {
+	ours := p.secret != nil && p.secret.target == s.o.Name || plan.action == write
+	missing := p.secret == nil || plan.adopting
+	if !ours && !missing || !pl.serves && plan.action != erase {
+		return nil
+	}
+	var failed []error
+	for _, name := range slices.Sorted(maps.Keys(p.accounts)) {
+		if err := s.bringAccount(ctx, p, name, pl.serves); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// bringAccount has one ServiceAccount name the Secret, or not.
+func (s *session) bringAccount(ctx context.Context, p *place, name string, wanted bool) error {
+	a := p.accounts[name]
+	for range attempts {
+		has := slices.Contains(a.secrets, s.o.SecretName)
+		if has == wanted {
+			return nil
+		}
+		names := slices.DeleteFunc(slices.Clone(a.secrets), func(n string) bool { return n == s.o.SecretName })
+		if wanted {
+			names = append(names, s.o.SecretName)
+		}
+		made, err := s.client.patchAccount(ctx, p.name, name, a.version, names)
+		if apierrors.IsConflict(err) {
+			made, err = s.client.account(ctx, p.name, name)
+			if err == nil && made != nil && made.ResourceVersion == a.version {
+				break
+			}
+		}
+		switch {
+		case apierrors.IsNotFound(err), err == nil && made == nil:
+			s.table.setAccount(p.name, name, nil)
+			return nil
+		case err != nil:
+			return explain("the ServiceAccount "+p.name+"/"+name+" cannot be changed", err)
+		}
+		a = observeAccount(made)
+		s.table.setAccount(p.name, name, a)
+	}
+	return explain("the ServiceAccount "+p.name+"/"+name+" cannot be changed", errOutdated)
+}

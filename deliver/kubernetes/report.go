@@ -1,0 +1,157 @@
+package kubernetes
+
+import (
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"regcred.dev"
+	"regcred.dev/deliver"
+	"regcred.dev/keyring"
+)
+
+// A report names so many namespaces for each thing that it says, and says so many
+// things of one kind.
+const (
+	maxNamed = 3
+	maxSaid  = 50
+)
+
+// report sums up how the namespaces stand, and makes one error of those that failed.
+func (s *session) report(book *keyring.Book) (deliver.Report, error) {
+	var r deliver.Report
+	now := time.Now()
+	warnings, failures := remarks{}, remarks{}
+	type omission struct{ guid, reason string }
+	omitted := map[omission]keyring.Omission{}
+	failed, total := 0, 0
+	var first error
+	s.table.each(func(p *place) {
+		total++
+		o := &p.outcome
+		if o.err != nil {
+			failed++
+			if first == nil || p.name < firstName(failures) {
+				first = o.err
+			}
+			failures.add(regcred.MessageOf(o.err), p.name)
+		}
+		if o.problem != "" {
+			warnings.add(o.problem, p.name)
+		}
+		for _, text := range o.warnings {
+			warnings.add(text, p.name)
+		}
+		for _, out := range o.omitted {
+			omitted[omission{out.GUID, out.Reason}] = out
+		}
+		r.Held = append(r.Held, o.held...)
+		if p.secret != nil && p.secret.target == s.o.Name {
+			count(&r, warnings, p, book.StoreID(), now)
+		}
+	})
+	for _, key := range slices.SortedFunc(maps.Keys(omitted), func(a, b omission) int {
+		return strings.Compare(a.guid+"\n"+a.reason, b.guid+"\n"+b.reason)
+	}) {
+		r.Omitted = append(r.Omitted, omitted[key])
+	}
+	r.Omitted = r.Omitted[:min(len(r.Omitted), maxSaid)]
+	slices.SortFunc(r.Held, func(a, b deliver.Hold) int {
+		return strings.Compare(a.Where+"\n"+a.Key, b.Where+"\n"+b.Key)
+	})
+	r.Warnings = append(warnings.sentences(s.o.SecretName), s.unwatched()...)
+	if failed == 0 {
+		return r, nil
+	}
+	return r, regcred.Errorf(regcred.CodeOf(first), "%d of %d namespaces could not be synced: %s",
+		failed, total, strings.Join(failures.sentences(s.o.SecretName), "; "))
+}
+
+// count counts what a store has in a namespace.
+func count(r *deliver.Report, warnings remarks, p *place, storeID string, now time.Time) {
+	for _, key := range p.secret.record.keys() {
+		e := p.secret.record.Entries[key]
+		if e.Store != storeID {
+			continue
+		}
+		r.Delivered++
+		if e.Expires.IsZero() {
+			continue
+		}
+		if r.EarliestExpiry.IsZero() || e.Expires.Before(r.EarliestExpiry) {
+			r.EarliestExpiry = e.Expires
+		}
+		if !now.Before(e.Expires) {
+			warnings.add(fmt.Sprintf("the login for %s expired at %s, and stays until a better one comes", key, e.Expires.Format(time.RFC3339)), p.name)
+		}
+	}
+}
+
+// unwatched says which watches are broken now.
+func (s *session) unwatched() []string {
+	var all []string
+	for _, f := range s.sources {
+		if err := f.error(); err != nil {
+			all = append(all, "the "+f.what+" are not watched now, and are tried again: "+err.Error())
+		}
+	}
+	return slices.Compact(all)
+}
+
+// remarks are namespaces by what there is to say of them.
+type remarks map[string][]string
+
+func (r remarks) add(text, namespace string) { r[text] = append(r[text], namespace) }
+
+// firstName returns the first namespace of all.
+func firstName(r remarks) string {
+	first := ""
+	for _, names := range r {
+		for _, name := range names {
+			if first == "" || name < first {
+				first = name
+			}
+		}
+	}
+	return first
+}
+
+// sentences returns each remark with the namespaces that it is about.
+func (r remarks) sentences(secret string) []string {
+	texts := slices.Sorted(maps.Keys(r))
+	var all []string
+	for i, text := range texts {
+		if i == maxSaid {
+			all = append(all, fmt.Sprintf("and %d more", len(texts)-maxSaid))
+			break
+		}
+		names := r[text]
+		slices.Sort(names)
+		where := names[0] + "/" + secret
+		if len(names) > 1 {
+			where = "in " + strings.Join(names[:min(len(names), maxNamed)], ", ")
+			if more := len(names) - maxNamed; more > 0 {
+				where += fmt.Sprintf(" and %d more", more)
+			}
+		}
+		all = append(all, where+": "+text)
+	}
+	return all
+}
+
+// namespaces yields how each namespace stands that is served, or has something of
+// ours.
+func (s *session) namespaces() iter.Seq[NamespaceStatus] {
+	now := time.Now()
+	var all []NamespaceStatus
+	s.table.each(func(p *place) {
+		served := p.namespace != nil && p.namespace.served
+		if served || p.secret != nil && p.secret.target == s.o.Name {
+			all = append(all, p.status(now))
+		}
+	})
+	return slices.Values(all)
+}

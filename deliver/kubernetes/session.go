@@ -1,0 +1,274 @@
+package kubernetes
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"regcred.dev"
+	"regcred.dev/deliver"
+	"regcred.dev/keyring"
+)
+
+// syncTimeout bounds how long the first listing may take.
+const syncTimeout = time.Minute
+
+// session keeps a table of the cluster, by watches, and has workers that see to the
+// namespaces of which something is new.
+type session struct {
+	o       *Options
+	client  *client
+	table   *table
+	queue   *queue
+	sources []*feed
+	// news is called where a worker has done something that nobody waited for.
+	news   func()
+	events *events
+
+	mu   sync.Mutex
+	task task
+	pass *pass // that is under way, nil where none is
+
+	helpers sync.WaitGroup
+	cancel  context.CancelFunc
+	ended   <-chan struct{}
+}
+
+// task is what the workers are to do. It is immutable.
+type task struct {
+	book       *keyring.Book // nil: nothing yet
+	renderings *renderings
+	confirmed  []deliver.Hold
+	rulings    rulings
+	// uninstalls says that everything is to go that the book's store delivered.
+	uninstalls bool
+}
+
+// open starts a session, which ends with ctx or by close. It returns once all that
+// there is is known.
+//
+// Errors: Unavailable, Denied.
+func open(ctx context.Context, o *Options, news func()) (*session, error) {
+	c, err := newClient(o)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{o: o, client: c, queue: newQueue(), news: news}
+	s.table = newTable(s.queue.hurry)
+	ctx, s.cancel = context.WithCancel(ctx)
+	s.ended = ctx.Done()
+	if s.events, err = newEvents(o); err != nil {
+		return nil, err
+	}
+	for _, run := range s.feeds() {
+		s.helpers.Go(func() { run(ctx) })
+	}
+	if err := s.awaitSources(ctx); err != nil {
+		s.close()
+		return nil, err
+	}
+	for range o.Concurrency {
+		s.helpers.Go(func() { s.work(ctx) })
+	}
+	return s, nil
+}
+
+// close ends the session, and waits until it has.
+func (s *session) close() {
+	s.cancel()
+	s.queue.ShutDown()
+	s.helpers.Wait()
+	s.events.close()
+	s.client.close()
+}
+
+// awaitSources waits until everything was listed once.
+func (s *session) awaitSources(ctx context.Context) error {
+	limit := time.NewTimer(syncTimeout)
+	defer limit.Stop()
+	check := time.NewTicker(100 * time.Millisecond)
+	defer check.Stop()
+	for _, f := range s.sources {
+		for synced := false; !synced; {
+			select {
+			case <-f.synced:
+				synced = true
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-limit.C:
+				return explain("the "+f.what+" cannot be listed", orTimeout(f.error()))
+			case <-check.C:
+				// A right that lacks does not come by waiting.
+				if err := f.error(); err != nil && regcred.CodeOf(explain("", err)) == regcred.Denied {
+					return explain("the "+f.what+" cannot be listed", err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func orTimeout(err error) error {
+	if err == nil {
+		return context.DeadlineExceeded
+	}
+	return err
+}
+
+// work sees to namespaces until the queue ends.
+func (s *session) work(ctx context.Context) {
+	for {
+		name, ended := s.queue.Get()
+		if ended {
+			return
+		}
+		s.see(ctx, name)
+		s.queue.Done(name)
+	}
+}
+
+// see sees to one namespace, and arranges for what is left to do.
+func (s *session) see(ctx context.Context, name string) {
+	s.mu.Lock()
+	task, waiting := s.task, s.pass
+	s.mu.Unlock()
+	if task.book == nil {
+		return
+	}
+	p := s.table.get(name)
+	if p.isSettled(task.book) {
+		s.queue.Forget(name)
+		waiting.done(name, outcome{})
+		return
+	}
+	o := s.reconcile(ctx, &p, task)
+	if ctx.Err() != nil {
+		return
+	}
+	before := s.table.settle(p, task.book, o)
+	s.retry(name, o.err)
+	s.events.tell(s, &p, o)
+	if !waiting.done(name, o) && (o.changed > 0 || !o.sameState(&before)) {
+		s.news()
+	}
+}
+
+// retry has a namespace seen to again where that failed.
+func (s *session) retry(name string, err error) {
+	if err == nil {
+		s.queue.Forget(name)
+		return
+	}
+	if wait := retryAfter(err); wait > 0 {
+		s.queue.AddAfter(name, wait)
+		return
+	}
+	s.queue.AddRateLimited(name)
+}
+
+// pass waits until namespaces were seen to. All methods may be called concurrently,
+// and on nil.
+type pass struct {
+	mu      sync.Mutex
+	left    map[string]bool
+	changed int
+	ended   chan struct{}
+}
+
+// done records that a namespace was seen to, and reports whether the pass waited
+// for it.
+func (p *pass) done(name string, o outcome) bool {
+	if p == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.left[name] {
+		return false
+	}
+	delete(p.left, name)
+	p.changed += o.changed
+	if len(p.left) == 0 {
+		close(p.ended)
+	}
+	return true
+}
+
+// run has every place seen to that which names, for a task, and waits until all were
+// once. It returns how many entries that changed.
+func (s *session) run(ctx context.Context, t task, which func(*place) bool) (changed int, err error) {
+	p := &pass{left: map[string]bool{}, ended: make(chan struct{})}
+	s.table.each(func(at *place) {
+		if which(at) {
+			p.left[at.name] = true
+		}
+	})
+	names := make([]string, 0, len(p.left))
+	for name := range p.left {
+		names = append(names, name)
+	}
+	s.mu.Lock()
+	s.task, s.pass = t, p
+	s.mu.Unlock()
+	for _, name := range names {
+		s.queue.Add(name)
+	}
+	if len(names) > 0 {
+		select {
+		case <-p.ended:
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-s.ended:
+			err = regcred.Errorf(regcred.Unavailable, "the cluster is no longer watched")
+		}
+	}
+	s.mu.Lock()
+	s.pass = nil
+	s.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.changed, err
+}
+
+// resume has the workers go on with what another session was told, if that is
+// anything.
+func (s *session) resume(t task) {
+	if t.book == nil {
+		return
+	}
+	t.renderings = newRenderings(t.book, s.o.Dialect)
+	s.mu.Lock()
+	s.task = t
+	s.mu.Unlock()
+	s.table.each(func(p *place) { s.queue.Add(p.name) })
+}
+
+// sync makes the cluster match a book.
+func (s *session) sync(ctx context.Context, book *keyring.Book, confirmed []deliver.Hold) (deliver.Report, error) {
+	t := task{book: book, renderings: s.renderings(book), confirmed: confirmed}
+	changed, err := s.run(ctx, t, func(p *place) bool { return len(confirmed) > 0 || !p.isSettled(book) })
+	if err != nil {
+		return deliver.Report{}, err
+	}
+	// Removals wait until all of them are known.
+	if t.rulings = s.rule(book); len(t.rulings) > 0 {
+		more, err := s.run(ctx, t, func(p *place) bool { return len(p.outcome.pending) > 0 })
+		if err != nil {
+			return deliver.Report{}, err
+		}
+		changed += more
+	}
+	report, err := s.report(book)
+	report.Changed = changed
+	return report, err
+}
+
+// renderings returns those of a book, which the workers may have already.
+func (s *session) renderings(book *keyring.Book) *renderings {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.task.book == book {
+		return s.task.renderings
+	}
+	return newRenderings(book, s.o.Dialect)
+}

@@ -1,0 +1,39 @@
+package kubernetes
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"regcred.dev/keyring"
+)
+
+// uninstall takes away all that a store delivered.
+func (s *session) uninstall(ctx context.Context, storeID string) error {
+	book := keyring.New(storeID).Now() // an empty one: it says whose things go
+	_, err := s.run(ctx, task{book: book, renderings: newRenderings(book, s.o.Dialect), uninstalls: true}, func(p *place) bool {
+		return p.secret != nil && p.secret.target == s.o.Name
+	})
+	if err != nil {
+		return err
+	}
+	_, err = s.report(book)
+	return err
+}
+
+// stores returns the ids of the stores that something is from.
+func (s *session) stores() []string {
+	ids := map[string]bool{}
+	s.table.each(func(p *place) {
+		if p.secret == nil || p.secret.target != s.o.Name {
+			return
+		}
+		if p.secret.store != "" {
+			ids[p.secret.store] = true
+		}
+		for _, e := range p.secret.record.Entries {
+			ids[e.Store] = true
+		}
+	})
+	return slices.Sorted(maps.Keys(ids))
+}
