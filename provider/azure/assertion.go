@@ -15,8 +15,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"regcred.dev"
+	"regcred.dev/provider/internal/bearer"
 	"regcred.dev/provider/internal/file"
-	"regcred.dev/provider/internal/jwt"
 	"regcred.dev/provider/internal/rsakey"
 )
 
@@ -125,8 +125,8 @@ func (c *certificate) assertion(client, audience string, now time.Time) (regcred
 // readTokenFile reads a federated token. Errors: Unavailable, since whoever writes
 // the file may yet do so.
 func readTokenFile(name string) (regcred.Secret, error) {
-	text, err := file.Read(name, jwt.MaxLength)
-	if text = strings.TrimSpace(text); err == nil && !isToken(text) {
+	text, err := file.Read(name, bearer.MaxLength)
+	if text = strings.TrimSpace(text); err == nil && !bearer.IsToken(text) {
 		err = errors.New("it has no token in it")
 	}
 	if err != nil {

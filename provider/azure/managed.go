@@ -12,6 +12,7 @@ import (
 
 	"regcred.dev"
 	"regcred.dev/internal/web"
+	"regcred.dev/provider/internal/bearer"
 )
 
 // managedToken obtains an access token for the registries by the machine's managed
@@ -39,7 +40,7 @@ func (p *Provider) managedToken(ctx context.Context, s settings) (regcred.Secret
 	if err != nil {
 		return regcred.Secret{}, t.explain()
 	}
-	if !isToken(token.Token) {
+	if !bearer.IsToken(token.Token) {
 		return regcred.Secret{}, t.garbage()
 	}
 	return regcred.NewSecret(token.Token), nil

@@ -149,7 +149,7 @@ func TestGarbage(t *testing.T) {
 func TestEcho(t *testing.T) {
 	noIdentity(t)
 	certificate, _ := principal()
-	refresh := registryToken(map[string]any{"exp": 4102444800})
+	refresh := registryToken(map[string]any{"exp": soon()})
 	form := ""
 	echo := func(status int) func(*http.Request) *http.Response {
 		return func(r *http.Request) *http.Response {
@@ -235,7 +235,7 @@ func TestOtherServices(t *testing.T) {
 	t.Setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:41000/msi/token")
 	t.Setenv("IDENTITY_HEADER", "canary-4711-header")
 	entra := "eyJ." + base64.RawURLEncoding.EncodeToString([]byte("{}")) + ".x"
-	refresh := registryToken(map[string]any{"exp": 4102444800})
+	refresh := registryToken(map[string]any{"exp": soon()})
 	s := &script{answers: map[string]func(*http.Request) *http.Response{
 		"GET http://127.0.0.1:41000/msi/token?api-version=2019-08-01&resource=https%3A%2F%2Fcontainerregistry.azure.net": answer(200, `{"access_token":"`+entra+`","expires_on":"4102444800"}`),
 		"POST " + exchangeURL: answer(200, `{"refresh_token":"`+refresh+`"}`),
@@ -247,4 +247,14 @@ func TestOtherServices(t *testing.T) {
 	t.Setenv("IDENTITY_SERVER_THUMBPRINT", "00")
 	_, err := p.Mint(t.Context(), ambient())
 	wantError(t, err, regcred.Invalid, "Service Fabric", "canary-4711-header")
+}
+
+// TestForEver: a token that would hardly be renewed again is garbage.
+func TestForEver(t *testing.T) {
+	s := &script{answers: map[string]func(*http.Request) *http.Response{
+		"POST " + tokenURL:    answer(200, entraAnswer),
+		"POST " + exchangeURL: answer(200, `{"refresh_token":"`+registryToken(map[string]any{"exp": 253402300799})+`"}`),
+	}}
+	_, err := azure.New(azure.Options{Transport: s}).Mint(t.Context(), credential())
+	wantError(t, err, regcred.Unavailable, "more than a week", secret)
 }

@@ -11,6 +11,7 @@ import (
 
 	"regcred.dev"
 	"regcred.dev/internal/web"
+	"regcred.dev/provider/internal/bearer"
 	"regcred.dev/provider/internal/jwt"
 )
 
@@ -62,10 +63,13 @@ func ask(ctx context.Context, client *web.Client, s settings, path string, f for
 		return login{}, garbage(err)
 	}
 	expires, err := jwt.ExpiryOf(token.Reveal())
+	if expires = expires.Add(-answer.Skew); err == nil {
+		err = bearer.CheckExpiry(expires, time.Now())
+	}
 	if err != nil {
 		return login{}, garbage(err)
 	}
-	return login{token: token, expires: expires.Add(-answer.Skew)}, nil
+	return login{token: token, expires: expires}, nil
 }
 
 // errorCode is the form of a registry's error codes (OCI Distribution

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -66,6 +67,9 @@ func registryToken(claims map[string]any) string {
 	return "eyJhbGciOiJSUzI1NiJ9." + base64.RawURLEncoding.EncodeToString(payload) + ".c2lnbmF0dXJl"
 }
 
+// soon is a time at which a token may expire.
+func soon() int64 { return time.Now().Add(time.Hour).Unix() }
+
 const (
 	tokenURL    = "https://login.microsoftonline.com/" + tenant + "/oauth2/v2.0/token"
 	exchangeURL = "https://acme.azurecr.io/oauth2/exchange"
@@ -85,8 +89,8 @@ func posted(to, body string) request {
 // TestRequests checks each request, byte for byte.
 func TestRequests(t *testing.T) {
 	noIdentity(t)
-	refresh := registryToken(map[string]any{"exp": 4102444800, "grant_type": "refresh_token"})
-	access := registryToken(map[string]any{"exp": 4102444000, "grant_type": "access_token"})
+	refresh := registryToken(map[string]any{"exp": soon(), "grant_type": "refresh_token"})
+	access := registryToken(map[string]any{"exp": soon(), "grant_type": "access_token"})
 	exchanged := posted(exchangeURL, "grant_type=access_token&service=acme.azurecr.io&tenant="+tenant+"&access_token=eyJ.entra.H-g")
 	const escapedSecret = "canary~client-secret%2F4711%2B%3D"
 	byTokenFile := posted(tokenURL, "client_id="+client+"&scope=https%3A%2F%2Fcontainerregistry.azure.net%2F.default"+

@@ -11,7 +11,7 @@ import (
 
 	"regcred.dev"
 	"regcred.dev/internal/web"
-	"regcred.dev/provider/internal/jwt"
+	"regcred.dev/provider/internal/bearer"
 )
 
 // form is what is posted: pairs of a name and a value, in the order of the
@@ -52,16 +52,8 @@ func readToken(body []byte, field string) (regcred.Secret, error) {
 	if err := json.Unmarshal(fields[field], &token); err != nil || token == "" {
 		return regcred.Secret{}, fmt.Errorf("its field %q is missing or empty", field)
 	}
-	if !isToken(token) {
+	if !bearer.IsToken(token) {
 		return regcred.Secret{}, fmt.Errorf("its field %q is no token", field)
 	}
 	return regcred.NewSecret(token), nil
-}
-
-// isToken reports whether a text could be a token (the b68token of RFC 6750,
-// section 2.1) of a length that can be used.
-func isToken(text string) bool {
-	return text != "" && len(text) <= jwt.MaxLength && !strings.ContainsFunc(text, func(r rune) bool {
-		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune("-._~+/=", r)
-	})
 }

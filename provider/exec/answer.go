@@ -2,7 +2,6 @@ package exec
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"regcred.dev"
+	"regcred.dev/provider/internal/jwt"
 )
 
 // identityToken is the user name beside which a helper gives an identity token.
@@ -72,34 +72,12 @@ func sameHost(a, b string) bool {
 }
 
 // expiry returns when a login that was asked for at asked is taken to end: after
-// lifetime, or where its password is a JWT (RFC 7519) that ends earlier, then.
+// lifetime, or where its password is a JWT (RFC 7519) that ends earlier, then. Who
+// signed that does not matter: it can only make the login shorter.
 func expiry(asked time.Time, lifetime time.Duration, password regcred.Secret) time.Time {
 	end := asked.Add(lifetime)
-	if exp, ok := jwtExpiry(password.Reveal()); ok && exp.Before(end) {
+	if exp, err := jwt.ExpiryOf(password.Reveal()); err == nil && exp.Before(end) {
 		return exp
 	}
 	return end
 }
-
-// jwtExpiry returns the claim "exp" of a JWT. Who signed it does not matter: the
-// claim can only make a login shorter.
-func jwtExpiry(token string) (time.Time, bool) {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return time.Time{}, false
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return time.Time{}, false
-	}
-	var claims struct {
-		Exp float64 `json:"exp"` // seconds since 1970, RFC 7519 section 2
-	}
-	if err := json.Unmarshal(payload, &claims); err != nil || claims.Exp <= 0 || claims.Exp > maxUnix {
-		return time.Time{}, false
-	}
-	return time.Unix(int64(claims.Exp), 0), true
-}
-
-// maxUnix is the end of the year 9999, in seconds since 1970.
-const maxUnix = 253402300799

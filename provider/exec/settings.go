@@ -91,7 +91,7 @@ func (*Provider) Describe() regcred.ProviderInfo {
 			},
 		},
 		Permissions: "Those that the helper needs. It runs as the server's own user; others must not be able to change it or its directory.",
-		Hosts:       "the location's host, or where there is no location that of server-url",
+		Hosts:       "The location's host, or where there is no location that of server-url.",
 		Examples: []string{
 			"123456789012.dkr.ecr.eu-west-1.amazonaws.com --set helper=ecr-login --set env=AWS_REGION,AWS_PROFILE --set lifetime=12h",
 			"gcr.io --set helper=/opt/helpers/docker-credential-gcr --set server-url=https://gcr.io",

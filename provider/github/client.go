@@ -10,6 +10,7 @@ import (
 
 	"regcred.dev"
 	"regcred.dev/internal/web"
+	"regcred.dev/provider/internal/bearer"
 )
 
 // apiVersion is the version of GitHub's REST API that is spoken.
@@ -55,10 +56,13 @@ func (c *client) token(ctx context.Context, installation string) (regcred.Secret
 		return regcred.Secret{}, time.Time{}, err
 	}
 	token, expires, err := parseToken(answer.Body)
+	if expires = expires.Add(-answer.Skew); err == nil {
+		err = bearer.CheckExpiry(expires, time.Now())
+	}
 	if err != nil {
 		return regcred.Secret{}, time.Time{}, regcred.Errorf(regcred.Unavailable, "%s answers with no token that can be used: %w", c.settings.api, err)
 	}
-	return token, expires.Add(-answer.Skew), nil
+	return token, expires, nil
 }
 
 // installation returns the number of the app's installation: that of the

@@ -303,6 +303,7 @@ func TestAnswers(t *testing.T) {
 	}{
 		{"a token with a line break", 201, `{"token":"ghs_\r\nX: y","expires_at":"2099-01-01T00:00:00Z"}`, regcred.Unavailable, `"token"`},
 		{"a token that is a number", 201, `{"token":1,"expires_at":"2099-01-01T00:00:00Z"}`, regcred.Unavailable, "JSON"},
+		{"a token for ever", 201, `{"token":"ghs_1","expires_at":"9999-12-31T23:59:59-23:59"}`, regcred.Unavailable, "more than a week"},
 		{"an array", 201, `[]`, regcred.Unavailable, "JSON"},
 		{"accepted", 202, `{}`, regcred.Unavailable, `"token"`},
 		{"server error", 502, `<html>Unicorn!</html>`, regcred.Unavailable, "502"},
@@ -407,8 +408,9 @@ func TestLocalAddresses(t *testing.T) {
 
 // TestAnswerJSON shows that fields GitHub adds do not matter.
 func TestAnswerJSON(t *testing.T) {
+	want := time.Now().Add(time.Hour).Truncate(time.Second)
 	body, err := json.Marshal(map[string]any{
-		"token": "ghs_16C7e42F292c6912E7710c838347Ae178B4a", "expires_at": "2099-07-11T22:14:10Z",
+		"token": "ghs_16C7e42F292c6912E7710c838347Ae178B4a", "expires_at": want.UTC().Format(time.RFC3339),
 		"permissions": map[string]string{"packages": "read"}, "repository_selection": "selected", "repositories": []any{map[string]any{"id": 1}},
 	})
 	if err != nil {
@@ -420,7 +422,6 @@ func TestAnswerJSON(t *testing.T) {
 	})
 	p := github.New(github.Options{Transport: regcredtest.HandlerTransport{api: handler}})
 	login, err := p.Mint(t.Context(), credential(t))
-	want := time.Date(2099, 7, 11, 22, 14, 10, 0, time.UTC)
 	if err != nil || login.Password.Reveal() != "ghs_16C7e42F292c6912E7710c838347Ae178B4a" || !login.ExpiresAt.Equal(want) {
 		t.Errorf("it expires at %s, %v", login.ExpiresAt, err)
 	}

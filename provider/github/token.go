@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"regcred.dev"
+	"regcred.dev/provider/internal/bearer"
 )
 
 // GitHub accepts a JWT that was issued in the past and expires at most 10 minutes
@@ -46,7 +46,7 @@ func parseToken(body []byte) (regcred.Secret, time.Time, error) {
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return regcred.Secret{}, time.Time{}, errors.New("it is not the JSON that GitHub documents")
 	}
-	if answer.Token == "" || strings.ContainsFunc(answer.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if !bearer.IsToken(answer.Token) {
 		return regcred.Secret{}, time.Time{}, errors.New(`its field "token" is empty, or no token`)
 	}
 	expires, err := time.Parse(time.RFC3339, answer.Expires)

@@ -7,6 +7,7 @@ import (
 
 	"regcred.dev"
 	"regcred.dev/internal/web"
+	"regcred.dev/provider/internal/bearer"
 	"regcred.dev/provider/internal/said"
 )
 
@@ -33,7 +34,7 @@ func readToken(a web.Answer, whose string, asked time.Time) (token, error) {
 
 // newToken checks a token that was asked for at a time.
 func newToken(whose, text string, asked, expires time.Time) (token, error) {
-	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if !bearer.IsToken(text) {
 		return token{}, senseless(whose, "no token that can be used")
 	}
 	if !expires.After(asked) {

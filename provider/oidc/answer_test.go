@@ -212,3 +212,26 @@ func TestQuotedRequest(t *testing.T) {
 		}
 	}
 }
+
+// TestLongest: what lives for ever is renewed all the same, also where the server's
+// clock would have it live beyond the year 9999, which JSON cannot say.
+func TestLongest(t *testing.T) {
+	eternal := base64.RawURLEncoding.EncodeToString([]byte(`{"exp":253402300799}`))
+	for _, body := range []string{
+		`{"access_token":"x.` + eternal + `.x","token_type":"Bearer"}`,
+		`{"access_token":"x","token_type":"Bearer","expires_in":3000000000}`,
+	} {
+		sts := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Date", "Sun, 06 Nov 1994 08:49:37 GMT")
+			_, _ = io.WriteString(w, body)
+		})
+		p := oidc.New(oidc.Options{Transport: regcredtest.HandlerTransport{"sts.example.com": sts}})
+		l, err := p.Mint(t.Context(), credential(t, "registry.example.com", "token-url=https://sts.example.com/", "username=u", "token=x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left := time.Until(l.ExpiresAt); left < 365*24*time.Hour || left > 366*24*time.Hour {
+			t.Errorf("it expires at %s", l.ExpiresAt)
+		}
+	}
+}

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 
 	"regcred.dev"
-	"regcred.dev/provider/internal/jwt"
+	"regcred.dev/provider/internal/bearer"
 	"regcred.dev/provider/internal/setting"
 )
 
@@ -45,7 +45,7 @@ const (
 	quayPath = "/oauth2/federation/robot/token"
 )
 
-// Limits on the setting "lifetime".
+// Limits on the setting "lifetime"; no login is taken to live for longer.
 const (
 	minLifetime = time.Minute
 	maxLifetime = 366 * 24 * time.Hour
@@ -115,8 +115,8 @@ func (s *settings) parseSubject(c regcred.Credential) error {
 	switch {
 	case sources != 1:
 		return regcred.Errorf(regcred.Invalid, "set one of %q, %q and %q, to say which token is exchanged", settingToken, settingTokenFile, settingIssuer)
-	case byToken && !isToken(s.token):
-		return regcred.Errorf(regcred.Invalid, "the setting %q holds no token: one has no spaces or line breaks, and at most %d bytes", settingToken, jwt.MaxLength)
+	case byToken && !bearer.IsToken(s.token):
+		return regcred.Errorf(regcred.Invalid, "the setting %q holds no token: one has no spaces or line breaks, and at most %d bytes", settingToken, bearer.MaxLength)
 	case byToken && s.exchange == exchangeNone:
 		return regcred.Errorf(regcred.Invalid, "with %s=%s the setting %q would be the password itself: store it as that, with provider %s", settingExchange, exchangeNone, settingToken, regcred.ProviderStatic)
 	case byFile && !filepath.IsAbs(file):
@@ -130,12 +130,6 @@ func (s *settings) parseSubject(c regcred.Credential) error {
 		s.issuer = strings.TrimSuffix(issuer.String(), "/")
 	}
 	return nil
-}
-
-// isToken reports whether text can be a token: printable ASCII without spaces,
-// which is what may stand in an Authorization header.
-func isToken(text string) bool {
-	return text != "" && len(text) <= jwt.MaxLength && !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 // parseLogin reads what the logins look like beside their password.

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"regcred.dev"
+	"regcred.dev/provider/internal/bearer"
 	"regcred.dev/provider/internal/file"
-	"regcred.dev/provider/internal/jwt"
 )
 
 // subject returns the token that is exchanged, and where an issuer gave it that
@@ -33,8 +33,8 @@ func (c *client) subject(ctx context.Context) (subject token, tokenURL string, e
 
 // readToken reads a token from a file.
 func readToken(name string) (token, error) {
-	text, err := file.Read(name, jwt.MaxLength)
-	if text = strings.TrimSpace(text); err == nil && !isToken(text) {
+	text, err := file.Read(name, bearer.MaxLength)
+	if text = strings.TrimSpace(text); err == nil && !bearer.IsToken(text) {
 		err = errors.New("it is empty, or holds more than a token")
 	}
 	if err != nil {

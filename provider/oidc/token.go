@@ -8,6 +8,7 @@ import (
 
 	"regcred.dev"
 	"regcred.dev/internal/web"
+	"regcred.dev/provider/internal/bearer"
 	"regcred.dev/provider/internal/jwt"
 )
 
@@ -25,14 +26,18 @@ type token struct {
 }
 
 // expiry returns when the token expires by this machine's clock: as its issuer
-// said, or else the token itself, or else after fallback.
+// said, or else the token itself, or else after fallback. One that lives for longer
+// than a year counts as one of a year.
 // Errors: Unavailable where none of these says it.
 func (t token) expiry(fallback time.Duration) (time.Time, error) {
+	longest := t.asked.Add(maxLifetime)
 	if t.lifetime > 0 {
-		return t.asked.Add(t.lifetime), nil
+		return t.asked.Add(min(t.lifetime, maxLifetime)), nil
 	}
 	expires, err := jwt.ExpiryOf(t.value)
 	switch {
+	case err == nil && expires.Add(-t.skew).After(longest):
+		return longest, nil
 	case err == nil:
 		return expires.Add(-t.skew), nil
 	case fallback > 0:
@@ -41,7 +46,7 @@ func (t token) expiry(fallback time.Duration) (time.Time, error) {
 	return time.Time{}, regcred.Errorf(regcred.Unavailable, "%s does not say when its token expires: %w. Where you know how long its tokens live, set %q", t.from, err, settingLifetime)
 }
 
-// maxExpiresIn bounds what expires_in may say, in seconds: a hundred years.
+// maxExpiresIn bounds what makes sense in expires_in, in seconds: a hundred years.
 const maxExpiresIn = 100 * 366 * 24 * 3600
 
 // parseOAuth reads the answer of a token endpoint (RFC 6749, section 5.1, and RFC
@@ -58,7 +63,7 @@ func parseOAuth(a web.Answer, from string, asked time.Time) (token, error) {
 		return token{}, useless(from, "it is not the JSON of RFC 6749")
 	}
 	t := token{value: answer.AccessToken, from: from, asked: asked, skew: a.Skew}
-	if !isToken(t.value) {
+	if !bearer.IsToken(t.value) {
 		return token{}, useless(from, `its field "access_token" is empty, or no token`)
 	}
 	if !strings.EqualFold(answer.TokenType, "Bearer") && !strings.EqualFold(answer.TokenType, "N_A") {
@@ -82,7 +87,7 @@ func parseQuay(a web.Answer, from string, asked time.Time) (token, error) {
 	if err := json.Unmarshal(a.Body, &answer); err != nil {
 		return token{}, useless(from, "it is not the JSON that Quay documents")
 	}
-	if !isToken(answer.Token) {
+	if !bearer.IsToken(answer.Token) {
 		return token{}, useless(from, `its field "token" is empty, or no token`)
 	}
 	return token{value: answer.Token, from: from, asked: asked, skew: a.Skew}, nil

@@ -2,12 +2,12 @@ package amazon
 
 import (
 	"encoding/base64"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"regcred.dev"
+	"regcred.dev/provider/internal/bearer"
 )
 
 // Username is that of every login to Amazon's registries.
@@ -16,10 +16,6 @@ const Username = "AWS"
 // maxLifetime bounds a token's: AWS gives 12 hours. A time beyond it is a mistake,
 // such as one in milliseconds, and the token would never be renewed.
 const maxLifetime = 7 * 24 * time.Hour
-
-// passwordPattern is what HTTP Basic authentication carries anywhere: printable
-// ASCII characters without space.
-var passwordPattern = regexp.MustCompile(`^[!-~]+$`)
 
 // Token is one of the objects that GetAuthorizationToken answers with. A field that
 // the answer lacks is nil.
@@ -59,7 +55,7 @@ func ParseToken(text string) (regcred.Secret, error) {
 		return regcred.Secret{}, nonsense("has a token that is not in base64")
 	}
 	password, ok := strings.CutPrefix(string(plain), Username+":")
-	if !ok || !passwordPattern.MatchString(password) {
+	if !ok || !bearer.IsToken(password) {
 		return regcred.Secret{}, nonsense("has a token that does not hold a password for the user " + Username)
 	}
 	return regcred.NewSecret(password), nil

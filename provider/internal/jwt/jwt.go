@@ -9,11 +9,9 @@ import (
 	"fmt"
 	"strings"
 	"time"
-)
 
-// MaxLength is the length in bytes beyond which a token is not looked at. One
-// that long cannot be used: servers take some KB of headers.
-const MaxLength = 64 << 10
+	"regcred.dev/provider/internal/bearer"
+)
 
 // maxSeconds is the end of the year 9999, in seconds since 1970.
 const maxSeconds = 253402300799
@@ -44,8 +42,8 @@ func ExpiryOf(token string) (time.Time, error) {
 
 // claims returns the token's claims by name.
 func claims(token string) (map[string]json.RawMessage, error) {
-	if len(token) > MaxLength {
-		return nil, fmt.Errorf("it has %d bytes, at most %d are read", len(token), MaxLength)
+	if len(token) > bearer.MaxLength {
+		return nil, fmt.Errorf("it has %d bytes, at most %d are read", len(token), bearer.MaxLength)
 	}
 	_, rest, _ := strings.Cut(token, ".")
 	payload, signature, ok := strings.Cut(rest, ".")
