@@ -61,7 +61,7 @@ func TestAccess(t *testing.T) {
 		{"PATCH", "/v3/registry_credentials/" + foreign, `{"username": "v"}`, scoped(404, 404)},
 		{"POST", "/regcred/v1/registry_credentials/" + own + "/actions/refresh", "", change(200)},
 		{"POST", "/regcred/v1/registry_credentials/" + foreign + "/actions/refresh", "", scoped(404, 404)},
-		{"POST", "/regcred/v1/registry_credentials/" + own + "/actions/refresh?revoke=true", "", change(200)},
+		{"POST", "/regcred/v1/registry_credentials/" + own + "/actions/refresh?revoke=true", "", change(422)}, // of a password that is stored
 		{"PATCH", "/v3/registry_credentials/" + own + "?check=true&revoke=true", `{"password": "v"}`, change(200)},
 		{"POST", "/regcred/v1/registry_credentials/" + own + "/actions/check", "", change(200)},
 		{"POST", "/regcred/v1/registry_credentials/" + foreign + "/actions/check?repository=x", "", scoped(404, 404)},

@@ -150,9 +150,13 @@ func (s *Server) assemble(version string) error {
 	if err != nil {
 		return err
 	}
+	if s.trusted, err = clusters(s.cfg.KubernetesTokens); err != nil {
+		return err
+	}
 	local := "http://" + s.tcp.Addr().String()
 	s.web = newWebServer(api.New(api.Options{
-		Service: s.svc, Authenticate: s.tokens.Authenticate, AuthenticateKubelet: s.authenticateKubelet, Ready: s.ready, PublicURL: s.public, LocalURL: local, Log: s.log,
+		Service: s.svc, Authenticate: s.tokens.Authenticate, AuthenticateKubelet: s.authenticateKubelet,
+		Ready: s.ready, PublicURL: s.public, LocalURL: local, Log: s.log,
 		Mounts: map[string]http.Handler{
 			"/v2/": images, "/v2": images, registry.TokenPath: images, "GET /metrics": metricsHandler(metrics, s.log),
 		},
