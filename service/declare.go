@@ -27,19 +27,22 @@ var declared = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://regcred.dev/decla
 // recorded deletion of those that it no longer has. A nil list declares nothing
 // and deletes nothing: a configuration that was lost is no order.
 //
-// Errors: Invalid; Exists where one stored through the API has the place of a
-// declared one. Nothing is written where a declaration is wrong, and nothing is
-// deleted where there was any error.
+// Errors: Invalid, also where two have one scope and location; Exists where one
+// stored through the API has the place of a declared one. Nothing is written where a
+// declaration is wrong, and nothing is deleted where there was any error.
 func (s *Service) Declare(ctx context.Context, list []Declaration) error {
 	var wanted []regcred.Credential
-	keep := map[string]bool{}
+	declaredAt := map[string]string{} // by guid
 	for _, d := range list {
 		c, err := s.buildDeclared(d)
+		if before, twice := declaredAt[c.GUID]; err == nil && twice {
+			err = regcred.Errorf(regcred.Invalid, "a credential for this location and scope is declared at %s already: write each once, and where two leave their location to the provider, give both one", before)
+		}
 		if err != nil {
 			return at(d.Where, err)
 		}
 		wanted = append(wanted, c)
-		keep[c.GUID] = true
+		declaredAt[c.GUID] = d.Where
 	}
 	for i, c := range wanted {
 		if err := s.upsert(ctx, c); err != nil {
@@ -51,8 +54,9 @@ func (s *Service) Declare(ctx context.Context, list []Declaration) error {
 		return err
 	}
 	for _, c := range stored {
+		_, keep := declaredAt[c.GUID]
 		switch {
-		case keep[c.GUID]:
+		case keep:
 		case list == nil:
 			s.o.Log.WarnContext(ctx, "a credential stays although this configuration has no list of credentials", "credential", c)
 		default:
