@@ -227,24 +227,27 @@ func (e *environment) remove(ctx context.Context, r resource) error {
 	return e.explain(err)
 }
 
-// How often, and how long at most, a resource is asked whether it has reached its
-// state.
+// How soon a resource is asked at first whether it has reached its state, each time
+// after twice as long, and how long at most: some 20 s in all.
 const (
-	settlePause = 500 * time.Millisecond
-	settleTries = 40
+	settlePause    = 10 * time.Millisecond
+	maxSettlePause = time.Second
+	settleTries    = 26
 )
 
 // settle waits until a resource has reached the state that it is on the way to.
 func (e *environment) settle(ctx context.Context, r resource) (resource, error) {
+	pause := settlePause
 	for range settleTries {
 		if !r.moving() {
 			return r, nil
 		}
 		select {
-		case <-time.After(settlePause):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return r, ctx.Err()
 		}
+		pause = min(2*pause, maxSettlePause)
 		self := r.Links["self"]
 		r = resource{}
 		if _, err := e.call(ctx, http.MethodGet, self, nil, &r); err != nil {

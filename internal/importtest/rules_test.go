@@ -50,6 +50,7 @@ var rules = []rule{
 
 	{packages: "keyring", imports: "regcred imageref"},
 	{packages: "deliver", imports: "regcred imageref keyring"},
+	{packages: "deliver/rancher", imports: "regcred imageref keyring deliver internal/web"},
 	{packages: "deliver/*", imports: "regcred imageref keyring deliver", libraries: "any"},
 
 	{packages: "registry", imports: "regcred imageref token", libraries: "any",
