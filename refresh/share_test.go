@@ -144,44 +144,66 @@ func TestSharedMint(t *testing.T) {
 	})
 }
 
+// TestSharedMintFails: where a new login was asked for in vain, the next try is for
+// a new one too, not for the same one that others have.
+func TestSharedMintFails(t *testing.T) {
+	for _, guid := range []string{"a", "b"} {
+		p := &issuer{lifetime: time.Hour, info: shares}
+		bubble(t, p, func(b bench) {
+			r, _ := b.start()
+			b.createShared("a", "b")
+			synctest.Wait()
+			p.set(func(p *issuer) { p.fault = func(time.Time) error { return errDown } })
+			if _, err := r.Mint(b.Context(), guid); !errors.Is(err, errDown) {
+				b.Errorf("Mint: %v", err)
+			}
+			p.set(func(p *issuer) { p.fault = nil })
+			time.Sleep(time.Minute)
+			b.wantToken(guid, "token-2")
+		})
+	}
+}
+
 // TestSharedDropped: a login that was dropped because it leaked does not come back
 // from another credential that has the same, not even over a restart.
 func TestSharedDropped(t *testing.T) {
-	for _, restart := range []bool{false, true} {
-		bubble(t, &issuer{lifetime: time.Hour, info: shares}, func(b bench) {
-			_, stop := b.start()
-			b.createShared("a", "b")
-			synctest.Wait()
-			b.wantAllMints(1)
-			if restart {
-				if err := stop(); err != nil {
-					b.Fatal(err)
-				}
-			}
-			time.Sleep(time.Second)
-			if _, err := b.store.DropLogin(b.Context(), "a"); err != nil {
-				b.Fatal(err)
-			}
-			if restart {
-				b.start()
-				b.createShared("c")
-			}
-			synctest.Wait()
-			if l := b.login("a"); l.Password.Reveal() == "token-1" {
-				b.Error("the dropped login is back")
-			}
-			b.wantToken("b", "token-1")
-			// The new one is good for all.
-			fresh := b.login("a").Password.Reveal()
-			time.Sleep(time.Minute)
-			b.createShared("d")
-			synctest.Wait()
-			b.wantToken("d", fresh)
-			time.Sleep(35 * time.Minute)
-			if got := b.login("b").Password.Reveal(); got == "token-1" {
-				b.Error("b was not renewed")
-			}
-		})
+	for _, guids := range [][2]string{{"a", "b"}, {"b", "a"}} {
+		for _, restart := range []bool{false, true} {
+			bubble(t, &issuer{lifetime: time.Hour, info: shares}, func(b bench) { sharedDropped(b, guids[0], guids[1], restart) })
+		}
+	}
+}
+
+func sharedDropped(b bench, dropped, other string, restart bool) {
+	_, stop := b.start()
+	b.createShared("a", "b")
+	synctest.Wait()
+	b.wantAllMints(1)
+	if restart {
+		if err := stop(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	time.Sleep(time.Second)
+	if _, err := b.store.DropLogin(b.Context(), dropped); err != nil {
+		b.Fatal(err)
+	}
+	if restart {
+		b.start()
+		b.createShared("c")
+	}
+	fresh := b.login(dropped).Password.Reveal()
+	if fresh == "token-1" {
+		b.Error("the dropped login is back")
+	}
+	b.wantToken(other, "token-1")
+	// The new one is good for all.
+	time.Sleep(time.Minute)
+	b.createShared("d")
+	b.wantToken("d", fresh)
+	time.Sleep(35 * time.Minute)
+	if got := b.login(other).Password.Reveal(); got == "token-1" {
+		b.Errorf("%s was not renewed", other)
 	}
 }
 
