@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"encoding/json"
+	"maps"
 	"strconv"
 	"time"
 
@@ -30,9 +31,7 @@ func (p *plan) compose(base *corev1.Secret, target string, book *keyring.Book) (
 	for gone := range p.gone {
 		delete(c.auths, gone)
 	}
-	for name, value := range p.known {
-		c.auths[name] = value
-	}
+	maps.Copy(c.auths, p.known)
 	text, err := c.text(s.Type)
 	if err != nil {
 		return nil, err

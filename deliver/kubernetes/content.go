@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -56,9 +57,7 @@ func (c content) text(kind corev1.SecretType) ([]byte, error) {
 		return nil, err
 	}
 	file := map[string]json.RawMessage{"auths": entries}
-	for name, value := range c.others {
-		file[name] = value
-	}
+	maps.Copy(file, c.others)
 	return json.Marshal(file)
 }
 
@@ -68,7 +67,9 @@ const deisEmail = "none@none.com"
 // isDeis reports whether the only entry is one that Deis wrote.
 func (c content) isDeis() bool {
 	for _, value := range c.auths {
-		var entry struct{ Email string }
+		var entry struct {
+			Email string `json:"email"`
+		}
 		return len(c.auths) == 1 && json.Unmarshal(value, &entry) == nil && entry.Email == deisEmail
 	}
 	return false

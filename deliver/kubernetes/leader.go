@@ -33,12 +33,12 @@ func (t *Target) watchLeading(ctx context.Context, changed func()) error {
 	// The Lease is given back only once nothing is written any more.
 	standing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	ended := make(chan error, 1)
+	led := make(chan error, 1) // once it is over
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: lock, LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: leaseRetry,
 		ReleaseOnCancel: true, Name: t.o.Name,
 		Callbacks: leaderelection.LeaderCallbacks{
-			OnStartedLeading: func(leading context.Context) { ended <- t.lead(ctx, leading, changed) },
+			OnStartedLeading: func(leading context.Context) { led <- t.lead(ctx, leading, changed) },
 			OnStoppedLeading: func() {},
 			OnNewLeader: func(identity string) {
 				t.setLeader(identity)
@@ -55,11 +55,10 @@ func (t *Target) watchLeading(ctx context.Context, changed func()) error {
 		close(done)
 	}()
 	select {
-	case err = <-ended: // it led
+	case err = <-led:
 	case <-ctx.Done():
-		err = ctx.Err()
 		if t.isLeading() {
-			<-ended
+			err = <-led
 		}
 	}
 	stop()

@@ -160,6 +160,9 @@ func (o *Options) check() error {
 
 func (o *Options) checkNamespaced() error {
 	n, s := o.Namespaces, o.Scopes
+	if len(n.Also) > 0 || len(n.Exclude) > 0 {
+		return o.invalid("namespaced: namespaces.include lists all that are served, with nothing beside it")
+	}
 	if len(n.Include) == 0 {
 		return o.invalid("namespaced: list the namespaces under namespaces.include")
 	}

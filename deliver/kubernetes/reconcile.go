@@ -26,7 +26,7 @@ var errOutdated = errors.New("it was changed meanwhile")
 func (o *Options) namespace(name string, of labels.Set) *namespace {
 	n := &namespace{served: o.selected.matches(name, of)}
 	if n.served {
-		n.scope, n.problem = o.Scopes.of(name, of)
+		n.scope, n.problem = o.Scopes.Of(name, of)
 	}
 	return n
 }

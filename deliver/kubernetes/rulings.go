@@ -34,16 +34,7 @@ func (s *session) rule(book *keyring.Book) rulings {
 	guids, namespaces := map[string]bool{}, 0 // that this store delivers
 	s.table.each(func(p *place) {
 		for _, d := range p.outcome.pending {
-			r := removalOf(book, p.name, d)
-			if _, known := out[r]; known {
-				continue
-			}
-			out[r] = ruling{verdict: verdictRemove}
-			if r.deleted != "" {
-				deletions++
-			} else {
-				endings++
-			}
+			out[removalOf(book, p.name, d)] = ruling{verdict: verdictRemove}
 		}
 		if p.secret == nil || p.secret.target != s.o.Name || !p.secret.record.of(book.StoreID()) {
 			return
@@ -55,6 +46,13 @@ func (s *session) rule(book *keyring.Book) rulings {
 			}
 		}
 	})
+	for r := range out {
+		if r.deleted != "" {
+			deletions++
+		} else {
+			endings++
+		}
+	}
 	for r := range out {
 		switch {
 		case r.deleted != "" && deliver.TooMany(deletions, len(guids)):

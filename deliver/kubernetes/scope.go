@@ -1,8 +1,6 @@
 package kubernetes
 
 import (
-	"k8s.io/apimachinery/pkg/labels"
-
 	"regcred.dev"
 )
 
@@ -71,8 +69,10 @@ func (s Scopes) check() error {
 	return regcred.OrgScope(s.DefaultOrganization).Validate()
 }
 
-// of returns a namespace's scope. Errors: Invalid where its labels make no scope.
-func (s Scopes) of(name string, of labels.Set) (regcred.Scope, error) {
+// Of returns the scope of a namespace with these labels, for a target and for those who
+// ask otherwise: a namespace has one scope however its logins reach it. Errors: Invalid
+// where its labels make no scope.
+func (s Scopes) Of(name string, of map[string]string) (regcred.Scope, error) {
 	if scope, ok := s.Namespaces[name]; ok {
 		return scope, nil
 	}

@@ -44,8 +44,8 @@ type task struct {
 	uninstalls bool
 }
 
-// open starts a session, which ends with ctx or by close. It returns once all that
-// there is is known.
+// open starts a session, which ends with ctx or by close. It returns once everything
+// was listed.
 //
 // Errors: Unavailable, Denied.
 func open(ctx context.Context, o *Options, news func()) (*session, error) {

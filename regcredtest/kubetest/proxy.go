@@ -103,7 +103,7 @@ func (p *Proxy) Set(f Faults) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.faults, p.random = f, rand.New(rand.NewPCG(f.Seed, 0)) //nolint:gosec // it is to be repeatable
+	p.faults, p.random = f, rand.New(rand.NewPCG(f.Seed, 0))
 }
 
 // DropWatches breaks off all watches.
@@ -225,7 +225,7 @@ var reasons = map[int]metav1.StatusReason{
 func fail(w http.ResponseWriter, status int) {
 	answer := metav1.Status{
 		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
-		Status:   metav1.StatusFailure, Code: int32(status), //nolint:gosec // a status has three digits
+		Status:   metav1.StatusFailure, Code: int32(status),
 		Reason: reasons[status], Message: "a fault of the test",
 	}
 	if status == http.StatusTooManyRequests {
