@@ -75,6 +75,9 @@ type Target struct {
 	Scope regcred.Scope
 	// DockerConfig is set where the target is docker config files.
 	DockerConfig *DockerConfig
+	// Kubernetes is set where it is a cluster. Scope is then the foundation: the
+	// cluster's namespaces have scopes of their own.
+	Kubernetes *Kubernetes
 }
 
 // DockerConfig is a target of docker config files.

@@ -95,6 +95,58 @@ func TestParseComplete(t *testing.T) {
 	}
 }
 
+func TestParseKubernetes(t *testing.T) {
+	cfg, err := config.Parse("regcred.yaml", []byte(`
+targets:
+- name: cluster
+  kubernetes:
+    kubeconfig: /etc/kubeconfig
+    context: prod
+    secret_name: registry-pull
+    dialect: deis
+    dockercfg: true
+    namespaces: {selector: "team=a,env!=dev", include: ["app-*"], exclude: ["*-test"]}
+    scope:
+      namespaces: {shop: {organization: acme, space: shop}}
+      organization_label: example.com/org
+      space_label: example.com/space
+      preset: korifi
+      default_organization: cluster-a
+    service_accounts: [default]
+    adopt: [registry-pull]
+    namespaced: false
+    qps: 12.5
+    burst: 100
+    concurrency: 16
+    leader_election: {namespace: regcred, name: lease}
+- kubernetes: {}
+`), sources)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []config.Target{
+		{Name: "cluster", Kubernetes: &config.Kubernetes{
+			API:        config.KubernetesAPI{Kubeconfig: "/etc/kubeconfig", Context: "prod"},
+			SecretName: "registry-pull", Dialect: keyring.Deis, DockerCfg: true,
+			Namespaces: config.KubernetesNamespaces{
+				Selector: "team=a,env!=dev", Include: []string{"app-*"}, Exclude: []string{"*-test"},
+			},
+			Scope: config.KubernetesScope{
+				Namespaces:        map[string]regcred.Scope{"shop": regcred.SpaceScope("acme", "shop")},
+				OrganizationLabel: "example.com/org", SpaceLabel: "example.com/space",
+				Preset: "korifi", DefaultOrganization: "cluster-a",
+			},
+			ServiceAccounts: []string{"default"}, Adopt: true,
+			QPS: 12.5, Burst: 100, Concurrency: 16,
+			LeaderElection: &config.LeaderElection{Namespace: "regcred", Name: "lease"},
+		}},
+		{Name: "kubernetes", Kubernetes: &config.Kubernetes{SecretName: "regcred", Dialect: keyring.Kubelet}},
+	}
+	if diff := cmp.Diff(want, cfg.Targets); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestParseEmpty(t *testing.T) {
 	cfg, err := config.Parse("regcred.yaml", []byte("# nothing yet\n"), sources)
 	if err != nil {
@@ -139,6 +191,14 @@ func TestParseProblems(t *testing.T) {
 		{"home", "targets:\n  - dockerconfig: {path: ~/x}\n", "neither ~ nor variables are expanded"},
 		{"target without a path", "targets:\n  - name: t\n    dockerconfig: {for: docker}\n", "needs a path"},
 		{"target's dialect", "targets:\n  - dockerconfig:\n      path: /x\n      for: klingon\n", "regcred.yaml:4: "},
+		{"target of two kinds", "targets:\n  - name: t\n    dockerconfig: {path: /x}\n    kubernetes: {}\n", "regcred.yaml:2: target \"t\": it is either"},
+		{"scope of a cluster", "targets:\n  - organization: acme\n    kubernetes: {}\n", "regcred.yaml:2: target \"\": each namespace has a scope of its own"},
+		{"dialect of a cluster", "targets:\n  - kubernetes:\n      dialect: docker\n", "regcred.yaml:3: dialect: pull secrets"},
+		{"adopted elsewhere", "targets:\n  - kubernetes:\n      adopt: [registry-pull]\n", "regcred.yaml:3: adopt: this target's Secrets are called \"regcred\", so none called \"registry-pull\" is taken over: set secret_name: registry-pull"},
+		{"no rate", "targets:\n  - kubernetes: {secret_name: x, qps: -1}\n", "regcred.yaml:2: qps, burst and concurrency"},
+		{"rate in words", "targets:\n  - kubernetes: {qps: many}\n", "regcred.yaml:2: a text stands where a number is expected"},
+		{"half a Lease", "targets:\n  - kubernetes: {secret_name: x, leader_election: {name: y}}\n", "regcred.yaml:2: leader_election: name the Lease"},
+		{"two clusters of one name", "targets:\n  - kubernetes: {}\n  - kubernetes: {}\n", "has one of that name already"},
 		{"targets of one name", "targets:\n  - dockerconfig: {path: /x}\n  - dockerconfig: {path: /x}\n", `regcred.yaml:3: target "/x": line 2 has one of that name`},
 		{"too large", strings.Repeat("#", 4<<20+1), "larger than"},
 	} {

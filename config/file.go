@@ -51,6 +51,7 @@ type fileTarget struct {
 	fileScope    `yaml:",inline"`
 	Name         text              `yaml:"name"`
 	DockerConfig *fileDockerConfig `yaml:"dockerconfig"`
+	Kubernetes   *fileKubernetes   `yaml:"kubernetes"`
 }
 
 type fileDockerConfig struct {
@@ -284,10 +285,33 @@ func (f fileCredential) settings(p *parser, c *Credential) {
 
 func (f fileTarget) target(p *parser) (t Target, line int) {
 	line = max(f.Name.line, 1)
-	if f.DockerConfig == nil {
-		p.problem(line, "target %q: say what it is: it needs the key dockerconfig", f.Name.value)
-		return Target{Name: f.Name.value}, line
+	switch {
+	case f.DockerConfig != nil && f.Kubernetes != nil:
+		p.problem(line, "target %q: it is either dockerconfig or kubernetes: make two targets of it", f.Name.value)
+	case f.DockerConfig != nil:
+		return f.dockerConfig(p)
+	case f.Kubernetes != nil:
+		return f.kubernetes(p)
+	default:
+		p.problem(line, "target %q: say what it is: it needs the key dockerconfig, or kubernetes ({} where the defaults hold)", f.Name.value)
 	}
+	return Target{Name: f.Name.value}, line
+}
+
+func (f fileTarget) kubernetes(p *parser) (t Target, line int) {
+	k := f.Kubernetes
+	line = max(f.Name.line, k.SecretName.line, k.Kubeconfig.line, k.Dialect.line, f.Organization.Line, f.Space.Line, f.App.Line, 1)
+	if !f.Organization.IsZero() || !f.Space.IsZero() || !f.App.IsZero() {
+		p.problem(line, "target %q: each namespace has a scope of its own: the key scope below kubernetes says which", f.Name.value)
+	}
+	t = Target{Name: f.Name.value, Kubernetes: k.kubernetes(p, line)}
+	if t.Name == "" {
+		t.Name = DefaultKubernetesTarget
+	}
+	return t, line
+}
+
+func (f fileTarget) dockerConfig(p *parser) (t Target, line int) {
 	dc := f.DockerConfig
 	line = max(f.Name.line, dc.Path.line, dc.For.line, 1)
 	paths := dc.Paths

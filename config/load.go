@@ -134,6 +134,8 @@ func expected(goType string) string {
 	switch {
 	case strings.HasPrefix(goType, "[]"):
 		return "a list"
+	case goType == "int" || goType == "float32":
+		return "a number"
 	case goType == "bool":
 		return "true or false"
 	case goType == "string" || strings.HasSuffix(goType, ".text"):
