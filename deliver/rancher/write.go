@@ -191,8 +191,8 @@ func (s *session) withdraw(ctx context.Context, c *credential) error {
 	}
 	if c.record.Made {
 		err = s.env.remove(ctx, settled)
-	} else {
-		_, err = s.env.put(ctx, settled, map[string]string{"description": c.text})
+	} else if settled, err = s.env.put(ctx, settled, map[string]string{"description": c.text}); err == nil {
+		_, err = s.env.settle(ctx, settled) // so that it can be written to again
 	}
 	if err != nil {
 		return err
