@@ -92,7 +92,7 @@ and REGCRED_TOKEN name, else the local one by the socket in its data directory
 	holds(root,
 		p.serveCommand(), p.demoCommand(), p.versionCommand(),
 		p.credentialCommand(), p.providerCommand(), p.tokenCommand(), p.targetCommand(),
-		p.resolveCommand(), p.dockerConfigCommand(), p.publishCommand(), p.statusCommand(),
+		p.resolveCommand(), p.dockerConfigCommand(), p.publishCommand(), p.statusCommand(), p.uninstallCommand(),
 	)
 	root.SetVersionTemplate("regcred {{.Version}}\n")
 	root.SetIn(p.Stdin)

@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"regcred.dev/deliver/kubernetes"
 )
 
 var (
@@ -41,6 +43,14 @@ var (
 		"Logins that the target holds.", []string{"target"}, nil)
 	targetProblemDesc = prometheus.NewDesc("regcred_target_problem",
 		"1 where the target's last sync failed (error), or removals are held back (held).", []string{"target", "kind"}, nil)
+	namespaceSyncedDesc = prometheus.NewDesc("regcred_kubernetes_namespace_synced",
+		"1 where the namespace's pull secret has all that it is to have, and no login in it has expired.", []string{"target", "namespace"}, nil)
+	namespaceProblemDesc = prometheus.NewDesc("regcred_kubernetes_namespace_problem",
+		"1 where the API server did not take the last write (failed), or the pull secret cannot be written to (conflict). Absent where neither is so.",
+		[]string{"target", "namespace", "kind"}, nil)
+	namespaceExpiryDesc = prometheus.NewDesc("regcred_kubernetes_namespace_expiry_seconds",
+		"Seconds until the first login in the namespace's pull secret expires; negative once it has. Absent where none ever does.",
+		[]string{"target", "namespace"}, nil)
 )
 
 // newMetrics returns what /metrics serves of the process and of a collector; other
@@ -64,6 +74,7 @@ func (c *core) Describe(ch chan<- *prometheus.Desc) {
 		expiryDesc, failuresDesc, credentialsDesc, gapDesc, rotateDesc,
 		issuerMintsDesc, issuerRateDesc, issuerThrottledDesc, issuerDownDesc,
 		targetSyncedDesc, targetEntriesDesc, targetProblemDesc,
+		namespaceSyncedDesc, namespaceProblemDesc, namespaceExpiryDesc,
 	} {
 		ch <- d
 	}
@@ -106,6 +117,7 @@ func (c *core) Collect(ch chan<- prometheus.Metric) {
 	}
 	c.collectIssuers(ch)
 	c.collectTargets(ch)
+	c.collectNamespaces(ch, now)
 }
 
 // collectIssuers leaves out what asks nobody.
@@ -137,6 +149,29 @@ func (c *core) collectTargets(ch chan<- prometheus.Metric) {
 		ch <- gauge(targetEntriesDesc, float64(t.Delivered), t.Name)
 		ch <- gauge(targetProblemDesc, oneIf(t.Error != ""), t.Name, "error")
 		ch <- gauge(targetProblemDesc, oneIf(len(t.Held) > 0), t.Name, "held")
+	}
+}
+
+// collectNamespaces is for the targets that have namespaces.
+func (c *core) collectNamespaces(ch chan<- prometheus.Metric, now time.Time) {
+	for _, t := range c.targets {
+		cluster, ok := t.(*kubernetes.Target)
+		if !ok {
+			continue
+		}
+		name := cluster.Describe().Name
+		for n := range cluster.Namespaces() {
+			ch <- gauge(namespaceSyncedDesc, oneIf(n.Synced), name, n.Namespace)
+			if n.Failed {
+				ch <- gauge(namespaceProblemDesc, 1, name, n.Namespace, "failed")
+			}
+			if n.Conflict {
+				ch <- gauge(namespaceProblemDesc, 1, name, n.Namespace, "conflict")
+			}
+			if !n.ExpiresAt.IsZero() {
+				ch <- gauge(namespaceExpiryDesc, n.ExpiresAt.Sub(now).Seconds(), name, n.Namespace)
+			}
+		}
 	}
 }
 

@@ -23,7 +23,6 @@ import (
 	"regcred.dev/clustertoken"
 	"regcred.dev/config"
 	"regcred.dev/deliver"
-	"regcred.dev/deliver/dockerconfig"
 	"regcred.dev/imageref"
 	"regcred.dev/keyring"
 	"regcred.dev/probe"
@@ -53,6 +52,8 @@ type core struct {
 	books  *keyring.Books
 	fresh  *refresh.Refresher
 	runner *deliver.Runner
+	// targets are the runner's.
+	targets []deliver.Target
 }
 
 // Server is a running server.
@@ -134,7 +135,10 @@ func (s *Server) assemble(version string) error {
 	s.books = keyring.New(s.store.ID())
 	s.books.Log = s.log
 	s.fresh = refresh.New(refresh.Options{Store: s.store, Providers: providers, Log: s.log})
-	s.runner = deliver.NewRunner(deliver.Options{Books: s.books, Targets: s.targets(), Log: s.log})
+	if s.targets, err = newTargets(s.cfg.Targets, s.log); err != nil {
+		return err
+	}
+	s.runner = deliver.NewRunner(deliver.Options{Books: s.books, Targets: s.targets, Log: s.log})
 	s.svc = service.New(service.Options{
 		Store: s.store, Books: s.books, Refresher: s.fresh, Providers: providers, Tokens: s.tokens,
 		Targets: s.runner, Prober: probe.New(probe.Options{}), LoginLifetime: s.maxLifetime(), Version: version, Log: s.log,
@@ -179,17 +183,6 @@ func newWebServer(handler http.Handler, log *slog.Logger) *http.Server {
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
-}
-
-func (s *Server) targets() []deliver.Target {
-	var targets []deliver.Target
-	for _, t := range s.cfg.Targets {
-		targets = append(targets, dockerconfig.New(dockerconfig.Options{
-			Name: t.Name, Paths: t.DockerConfig.Paths, Scope: t.Scope, Dialect: t.DockerConfig.For,
-			Broaden: t.DockerConfig.Broaden, Adopt: t.DockerConfig.Adopt, Log: s.log,
-		}))
-	}
-	return targets
 }
 
 // URL returns how clients reach the server.

@@ -94,7 +94,8 @@ func (d *Deis) begin(ctx context.Context, files config.DeisFiles, before previou
 	t.fresh = refresh.New(refresh.Options{
 		Store: t.store, Log: d.log, Providers: map[string]regcred.Provider{c.Provider: d.provider},
 	})
-	t.runner = deliver.NewRunner(deliver.Options{Books: t.books, Targets: []deliver.Target{d.target}, Log: d.log})
+	t.targets = []deliver.Target{d.target}
+	t.runner = deliver.NewRunner(deliver.Options{Books: t.books, Targets: t.targets, Log: d.log})
 	t.ctx, t.cancel = context.WithCancel(ctx)
 	t.run()
 	return t, nil
