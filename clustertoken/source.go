@@ -117,7 +117,7 @@ func (s *source) get(ctx context.Context, at string, into any) error {
 	if err != nil {
 		return regcred.Errorf(regcred.Unavailable, "the URL of the issuer makes no sense")
 	}
-	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept", "application/json, application/jwk-set+json") // API servers insist on the latter
 	if s.o.TokenFile != "" && s.trusted[req.URL.Host] {
 		token, err := os.ReadFile(s.o.TokenFile)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +23,10 @@ import (
 
 // JWKSPath is where the keys are.
 const JWKSPath = "/openid/v1/jwks"
+
+// jwksType is the only media type that the API server has keys in (RFC 7517, section
+// 8.5.2): who does not accept it gets 406.
+const jwksType = "application/jwk-set+json"
 
 // Options configure a Server. Issuer is required.
 type Options struct {
@@ -145,18 +150,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if q.JWKSURL != "" {
 			doc["jwks_uri"] = q.JWKSURL
 		}
-		answer(w, doc)
+		answer(w, "application/json", doc)
+	case r.URL.Path == JWKSPath && !strings.Contains(r.Header.Get("Accept"), jwksType):
+		http.Error(w, "Not Acceptable", http.StatusNotAcceptable)
 	case r.URL.Path == JWKSPath && q.Body != "":
 		_, _ = w.Write([]byte(q.Body))
 	case r.URL.Path == JWKSPath:
-		answer(w, set)
+		answer(w, jwksType, set)
 	default:
 		http.NotFound(w, r)
 	}
 }
 
-func answer(w http.ResponseWriter, v any) {
-	w.Header().Set("Content-Type", "application/json")
+func answer(w http.ResponseWriter, kind string, v any) {
+	w.Header().Set("Content-Type", kind)
 	_ = json.NewEncoder(w).Encode(v)
 }
 

@@ -42,10 +42,9 @@ type node struct {
 	token  string // an API token of the role target for organization acme
 }
 
-// start runs a server with credentials of organization acme and of everybody.
-func start(t *testing.T) node {
+// startServer runs a server in a directory of its own, behind a proxy that ends TLS.
+func startServer(t *testing.T, cfg config.Config) node {
 	t.Helper()
-	cfg := config.Default()
 	cfg.DataDir, cfg.Listen = t.TempDir(), "127.0.0.1:0"
 	ctx, cancel := context.WithCancel(context.Background())
 	s, err := server.Open(ctx, cfg, "test", slog.New(slog.DiscardHandler))
@@ -63,6 +62,13 @@ func start(t *testing.T) node {
 	})
 	n := node{url: s.URL(), socket: filepath.Join(cfg.DataDir, server.SocketName)}
 	n.tls, n.ca = proxy(t, s.URL())
+	return n
+}
+
+// start runs a server with credentials of organization acme and of everybody.
+func start(t *testing.T) node {
+	t.Helper()
+	n := startServer(t, config.Default())
 	local := client.NewLocal(n.socket)
 	acme := regcred.OrgScope("acme")
 	for location, scope := range map[string]regcred.Scope{
@@ -76,8 +82,8 @@ func start(t *testing.T) node {
 			t.Fatal(err)
 		}
 	}
-	_, err = local.CreateCredential(t.Context(), client.CreateRequest{
-		Location: strings.TrimPrefix(s.URL(), "http://"), Provider: "regcred", Relationships: client.RelationshipsOf(acme),
+	_, err := local.CreateCredential(t.Context(), client.CreateRequest{
+		Location: strings.TrimPrefix(n.url, "http://"), Provider: "regcred", Relationships: client.RelationshipsOf(acme),
 		Settings: map[string]string{"repositories": "*", "lifetime": "2m"},
 	})
 	if err != nil {
