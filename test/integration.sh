@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the integration tests: those in files with the build tag "integration", not
-# the others of their packages once more.
+# the others of their packages once more. Each module's run in that module.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,12 +8,29 @@ test/need.sh skopeo
 test/need.sh podman
 test/need.sh docker docker.io
 
-mapfile -t files < <(grep -rl --include='*_test.go' '^//go:build integration' . | sort)
+# module prints the directory of the module that a file is in.
+module() {
+	local dir
+	dir=$(dirname "$1")
+	while [[ ! -f $dir/go.mod ]]; do dir=$(dirname "$dir"); done
+	echo "$dir"
+}
+
+declare -A files
+while read -r file; do
+	files[$(module "$file")]+="$file "
+done < <(grep -rl --include='*_test.go' '^//go:build integration' . | sort)
 if ((${#files[@]} == 0)); then
 	echo "there are no integration tests" >&2
 	exit 1
 fi
-tests=$(sed -nE 's/^func (Test[A-Za-z0-9_]+)\(t \*testing\.T\).*/\1/p' "${files[@]}" | paste -sd '|')
-mapfile -t packages < <(dirname "${files[@]}" | sort -u)
-set -x
-go test -tags=integration -count=1 -run="^($tests)\$" "${packages[@]}"
+
+for module in $(printf '%s\n' "${!files[@]}" | sort); do
+	read -ra list <<<"${files[$module]}"
+	tests=$(sed -nE 's/^func (Test[A-Za-z0-9_]+)\(t \*testing\.T\).*/\1/p' "${list[@]}" | paste -sd '|')
+	mapfile -t packages < <(dirname "${list[@]}" | sort -u | sed "s|^$module|.|")
+	(
+		set -x
+		go -C "$module" test -tags=integration -count=1 -run="^($tests)\$" "${packages[@]}"
+	)
+done

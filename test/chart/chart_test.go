@@ -4,14 +4,15 @@
 package chart_test
 
 import (
+	"flag"
 	"fmt"
 	"log/slog"
-	"path/filepath"
+	"os"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"helm.sh/helm/v4/pkg/action"
-	"helm.sh/helm/v4/pkg/chart/common"
 	chartv2 "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	release "helm.sh/helm/v4/pkg/release/v1"
@@ -59,7 +60,6 @@ type rendered struct {
 func tryRender(ch *chartv2.Chart, vals map[string]any) (rendered, error) {
 	install := action.NewInstall(action.NewConfiguration(action.ConfigurationSetLogger(slog.DiscardHandler)))
 	install.DryRunStrategy = action.DryRunClient
-	install.KubeVersion = &common.KubeVersion{Version: "v1.35.4", Major: "1", Minor: "35"}
 	install.ReleaseName, install.Namespace = releaseName, namespace
 	out, err := install.Run(ch, vals)
 	if err != nil {
@@ -86,7 +86,7 @@ func render(t *testing.T, vals string) rendered {
 // parse reads a manifest's documents.
 func parse(manifest string) ([]*unstructured.Unstructured, error) {
 	var objects []*unstructured.Unstructured
-	for _, doc := range strings.Split(manifest, "\n---\n") {
+	for doc := range strings.SplitSeq(manifest, "\n---\n") {
 		object := map[string]any{}
 		if err := yaml.UnmarshalStrict([]byte(doc), &object); err != nil {
 			return nil, fmt.Errorf("%w in:\n%s", err, doc)
@@ -134,11 +134,43 @@ func (r rendered) find(t *testing.T, kind string) *unstructured.Unstructured {
 func as[T any](t *testing.T, r rendered, kind string) T {
 	t.Helper()
 	var object T
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(r.find(t, kind).Object, &object, true); err != nil {
-		t.Fatal(err)
-	}
+	convert(t, r.find(t, kind), &object)
 	return object
 }
 
-// golden is the path of a file that a test compares with.
-func golden(name string) string { return filepath.Join("testdata", name) }
+func convert(t *testing.T, from *unstructured.Unstructured, to any) {
+	t.Helper()
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(from.Object, to, true); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// compareGolden compares with a golden file, as parsed objects.
+func compareGolden(t *testing.T, path string, r rendered) {
+	t.Helper()
+	var text strings.Builder
+	for i, o := range r.objects {
+		doc, err := yaml.Marshal(o.Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i > 0 {
+			text.WriteString("---\n")
+		}
+		text.Write(doc)
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(text.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), text.String()); diff != "" {
+		t.Errorf("%s differs; `go test -update` writes it anew (-want +got):\n%s", path, diff)
+	}
+}

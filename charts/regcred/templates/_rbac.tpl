@@ -22,24 +22,63 @@ them.
 {{- define "regcred.targetRules" -}}
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [create]
+  verbs: [create] # no name can be given to this one
 - apiGroups: [""]
   resources: [secrets]
-  resourceNames: {{ concat (list (default "regcred" .secret_name)) (default list .adopt) | toJson }}
-  verbs: [get, list, watch, update, patch, delete]
+  resourceNames: [{{ default "regcred" .secret_name }}]
+  verbs: [get, list, watch, update, delete]
 {{- with .service_accounts }}
 - apiGroups: [""]
   resources: [serviceaccounts]
+  {{- if not (has "*" .) }}
+  resourceNames: {{ toJson . }}
+  {{- end }}
   verbs: [get, list, watch, patch]
 {{- end }}
-- apiGroups: ["", events.k8s.io]
+- apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
 {{- end }}
 
+{{- /* The rules of a target that serves namespaces wherever they are. */}}
+{{- define "regcred.clusterRules" -}}
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [list, watch]
+{{ include "regcred.targetRules" . }}
+{{- end }}
+
+{{- /* The rules for asking this cluster about pods' tokens, "" where nobody does. */}}
+{{- define "regcred.reviewRules" -}}
+{{- $reviews := false }}
+{{- $labels := false }}
+{{- range default list (default dict .Values.config).kubernetes_tokens }}
+{{- if and (not (include "regcred.refresher" $)) (hasKey . "review") (not (default dict .review).kubeconfig) }}
+{{- $reviews = true }}
+{{- $labels = or $labels (dig "scope" "organization_label" "" .) (dig "scope" "preset" "" .) }}
+{{- end }}
+{{- end }}
+{{- if $reviews }}
+- apiGroups: [authentication.k8s.io]
+  resources: [tokenreviews]
+  verbs: [create]
+{{- end }}
+{{- if $labels }}
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
+{{- end }}
+{{- end }}
+
+{{- /* "true" where the pod needs its ServiceAccount's token. */}}
+{{- define "regcred.usesCluster" -}}
+{{- $tokens := and (not (include "regcred.refresher" .)) (default dict .Values.config).kubernetes_tokens }}
+{{- if or (include "regcred.kubernetesTargets" . | fromYamlArray) $tokens }}true{{ end }}
+{{- end }}
+
 {{- /*
-A Role or a ClusterRole of a target, and its binding. Takes root, kind, name, target,
-and the namespace of a Role.
+A Role or a ClusterRole and its binding to the pod's ServiceAccount. Takes root, kind,
+name, rules in YAML, and the namespace of a Role.
 */}}
 {{- define "regcred.role" -}}
 ---
@@ -48,12 +87,7 @@ kind: {{ .kind }}
 metadata:
   {{- include "regcred.roleMetadata" . | nindent 2 }}
 rules:
-  {{- include "regcred.targetRules" .target | nindent 2 }}
-  {{- if eq .kind "ClusterRole" }}
-  - apiGroups: [""]
-    resources: [namespaces]
-    verbs: [get, list, watch]
-  {{- end }}
+  {{- .rules | nindent 2 }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: {{ .kind }}Binding

@@ -1,0 +1,332 @@
+//go:build integration
+
+package chart_test
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"helm.sh/helm/v4/pkg/action"
+	"helm.sh/helm/v4/pkg/cli"
+	"helm.sh/helm/v4/pkg/kube"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"regcred.dev/regcredtest/kubetest"
+)
+
+func TestMain(m *testing.M) { os.Exit(kubetest.Main(m)) }
+
+// cluster is the API server with a namespace for one release.
+type cluster struct {
+	*kubetest.Cluster
+
+	namespace string
+	helm      *action.Configuration
+}
+
+// newCluster makes a namespace that admits only pods of the Pod Security Standard
+// "restricted".
+func newCluster(t *testing.T) cluster {
+	t.Helper()
+	t.Setenv("KUBECACHEDIR", t.TempDir())
+	c := cluster{Cluster: kubetest.Shared(t)}
+	c.namespace = c.Namespace(t, "chart", map[string]string{"pod-security.kubernetes.io/enforce": "restricted"})
+	settings := cli.New()
+	settings.KubeConfig = c.Kubeconfig(t)
+	settings.SetNamespace(c.namespace)
+	c.helm = action.NewConfiguration(action.ConfigurationSetLogger(slog.DiscardHandler))
+	if err := c.helm.Init(settings.RESTClientGetter(), c.namespace, "secret"); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// install is `helm install regcred charts/regcred`.
+func (c cluster) install(t *testing.T, vals string, dry action.DryRunStrategy) {
+	t.Helper()
+	install := action.NewInstall(c.helm)
+	install.ReleaseName, install.Namespace = releaseName, c.namespace
+	install.DryRunStrategy = dry
+	install.WaitStrategy = kube.HookOnlyStrategy // nobody runs pods here
+	if _, err := install.Run(load(t), values(t, vals)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (c cluster) upgrade(t *testing.T, vals string) {
+	t.Helper()
+	upgrade := action.NewUpgrade(c.helm)
+	upgrade.Namespace, upgrade.ResetValues = c.namespace, true
+	upgrade.WaitStrategy = kube.HookOnlyStrategy
+	if _, err := upgrade.Run(releaseName, load(t), values(t, vals)); err != nil {
+		t.Fatal(err)
+	}
+	c.letGo(t)
+}
+
+func (c cluster) uninstall(t *testing.T) {
+	t.Helper()
+	uninstall := action.NewUninstall(c.helm)
+	uninstall.WaitStrategy = kube.HookOnlyStrategy
+	if _, err := uninstall.Run(releaseName); err != nil {
+		t.Fatal(err)
+	}
+	c.letGo(t)
+}
+
+// letGo ends the volume claims that are being deleted, as their controller would.
+func (c cluster) letGo(t *testing.T) {
+	t.Helper()
+	claims := c.Client(t).CoreV1().PersistentVolumeClaims(c.namespace)
+	all, err := claims.List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, claim := range all.Items {
+		if claim.DeletionTimestamp == nil {
+			continue
+		}
+		claim.Finalizers = nil
+		if _, err := claims.Update(t.Context(), &claim, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// applied lists, as KIND/NAME, all objects of the cluster that Helm installed, with its
+// own records.
+func (c cluster) applied(t *testing.T) []string {
+	t.Helper()
+	config := c.Config()
+	config.WarningHandler = rest.NoWarnings{}
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lists, err := discovery.NewDiscoveryClientForConfigOrDie(c.Config()).ServerPreferredResources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	lists = discovery.FilteredBy(discovery.SupportsAllVerbs{Verbs: []string{"list", "delete"}}, lists)
+	resources, err := discovery.GroupVersionResources(lists)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for resource := range resources {
+		for _, selector := range []string{"app.kubernetes.io/instance=" + releaseName, "owner=helm,name=" + releaseName} {
+			all, err := client.Resource(resource).List(t.Context(), metav1.ListOptions{LabelSelector: selector})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range all.Items {
+				found[o.GetKind()+"/"+o.GetName()] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// expect compares what is applied with what is rendered.
+func (c cluster) expect(t *testing.T, vals string, revision int) {
+	t.Helper()
+	var want []string
+	for _, name := range render(t, vals).names() {
+		want = append(want, strings.Replace(name, "/"+namespace+"-", "/"+c.namespace+"-", 1))
+	}
+	for i := range revision {
+		want = append(want, fmt.Sprintf("Secret/sh.helm.release.v1.%s.v%d", releaseName, i+1))
+	}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, c.applied(t)); diff != "" {
+		t.Errorf("after revision %d: %s", revision, diff)
+	}
+}
+
+func TestInstall(t *testing.T) {
+	c := newCluster(t)
+	c.install(t, "", action.DryRunServer)
+	if got := c.applied(t); len(got) > 0 {
+		t.Fatalf("a dry run left %v", got)
+	}
+	c.install(t, "", action.DryRunNone)
+	c.expect(t, "", 1)
+	for i, name := range examples {
+		c.upgrade(t, example(t, name))
+		c.expect(t, example(t, name), i+2)
+	}
+	c.upgrade(t, "")
+	c.expect(t, "", len(examples)+2)
+	c.uninstall(t)
+	if got := c.applied(t); len(got) > 0 {
+		t.Errorf("uninstall left %v", got)
+	}
+}
+
+// The API server itself reads registry-secret as the old chart's.
+func TestAppliedRegistrySecret(t *testing.T) {
+	for _, name := range examples {
+		c := newCluster(t)
+		c.install(t, example(t, name), action.DryRunNone)
+		got, err := c.Client(t).CoreV1().Secrets(c.namespace).Get(t.Context(), "registry-secret", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(registrySecret(t, name).Data, got.Data); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		c.uninstall(t)
+	}
+}
+
+// Where Workflow has made registry-secret, the chart leaves it alone, to the end.
+func TestExistingSecret(t *testing.T) {
+	c := newCluster(t)
+	secrets := c.Client(t).CoreV1().Secrets(c.namespace)
+	theirs := registrySecret(t, "ecr")
+	if _, err := secrets.Create(t.Context(), &theirs, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	c.install(t, "{global: {registry_location: ecr}, existingSecret: registry-secret}", action.DryRunNone)
+	c.uninstall(t)
+	got, err := secrets.Get(t.Context(), "registry-secret", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(theirs.Data, got.Data); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// The pod is admitted where only the Pod Security Standard "restricted" is.
+func TestRestrictedPod(t *testing.T) {
+	for _, vals := range []string{"", example(t, "ecr"), example(t, "acr")} {
+		c := newCluster(t)
+		c.install(t, vals, action.DryRunNone)
+		client := c.Client(t)
+		d, err := client.AppsV1().Deployments(c.namespace).Get(t.Context(), "regcred", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pod := podOf(d)
+		if _, err := client.CoreV1().Pods(c.namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); err != nil {
+			t.Error(err)
+		}
+		pod.Spec.SecurityContext.RunAsNonRoot = new(bool)
+		if _, err := client.CoreV1().Pods(c.namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); !apierrors.IsForbidden(err) {
+			t.Errorf("a pod that may run as root was answered with %v: the standard is not enforced", err)
+		}
+		c.uninstall(t)
+	}
+}
+
+// podOf is the pod that the Deployment's controller would create.
+func podOf(d *appsv1.Deployment) *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: d.Name + "-", Labels: d.Spec.Template.Labels},
+		Spec:       *d.Spec.Template.Spec.DeepCopy(),
+	}
+}
+
+// account returns a client with the rights of the pod.
+func (c cluster) account(t *testing.T) *kubernetes.Clientset {
+	t.Helper()
+	config := c.As("system:serviceaccount:"+c.namespace+":regcred", "system:serviceaccounts", "system:serviceaccounts:"+c.namespace, "system:authenticated")
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// The pod may do what its target does, anywhere, and nothing to other Secrets.
+func TestAppliedRights(t *testing.T) {
+	c := newCluster(t)
+	c.install(t, `config: {targets: [{kubernetes: {service_accounts: [default]}}]}`, action.DryRunNone)
+	t.Cleanup(func() { c.uninstall(t) })
+	app := c.Namespace(t, "app", nil)
+	for _, name := range []string{"default", "other"} {
+		sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		if _, err := c.Client(t).CoreV1().ServiceAccounts(app).Create(t.Context(), sa, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	core := c.account(t).CoreV1()
+	ctx := t.Context()
+	one := func(name string) metav1.ListOptions {
+		return metav1.ListOptions{FieldSelector: "metadata.name=" + name}
+	}
+	pull := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "regcred"}}
+	patch := []byte(`{"imagePullSecrets":[{"name":"regcred"}]}`)
+	for _, step := range []struct {
+		what    string
+		allowed bool
+		do      func() error
+	}{
+		{"list namespaces", true, func() error { _, err := core.Namespaces().List(ctx, metav1.ListOptions{}); return err }},
+		{"watch namespaces", true, func() error { return watches(core.Namespaces().Watch(ctx, metav1.ListOptions{})) }},
+		{"create the Secret", true, func() error { _, err := core.Secrets(app).Create(ctx, pull, metav1.CreateOptions{}); return err }},
+		{"list the Secrets of that name", true, func() error { _, err := core.Secrets("").List(ctx, one("regcred")); return err }},
+		{"watch the Secrets of that name", true, func() error { return watches(core.Secrets("").Watch(ctx, one("regcred"))) }},
+		{"get the Secret", true, func() error { _, err := core.Secrets(app).Get(ctx, "regcred", metav1.GetOptions{}); return err }},
+		{"update the Secret", true, func() error { _, err := core.Secrets(app).Update(ctx, pull, metav1.UpdateOptions{}); return err }},
+		{"delete the Secret", true, func() error { return core.Secrets(app).Delete(ctx, "regcred", metav1.DeleteOptions{}) }},
+		{"list the ServiceAccounts of that name", true, func() error { _, err := core.ServiceAccounts("").List(ctx, one("default")); return err }},
+		{"patch the ServiceAccount", true, func() error {
+			_, err := core.ServiceAccounts(app).Patch(ctx, "default", "application/merge-patch+json", patch, metav1.PatchOptions{})
+			return err
+		}},
+		{"record an event", true, func() error {
+			_, err := core.Events(app).Create(ctx, &corev1.Event{
+				ObjectMeta:     metav1.ObjectMeta{GenerateName: "regcred-"},
+				InvolvedObject: corev1.ObjectReference{Kind: "Secret", Name: "regcred", Namespace: app},
+			}, metav1.CreateOptions{})
+			return err
+		}},
+
+		{"list all Secrets", false, func() error { _, err := core.Secrets("").List(ctx, metav1.ListOptions{}); return err }},
+		{"list the Secrets of another name", false, func() error { _, err := core.Secrets("").List(ctx, one("tls")); return err }},
+		{"get another Secret", false, func() error { _, err := core.Secrets(app).Get(ctx, "tls", metav1.GetOptions{}); return err }},
+		{"delete another Secret", false, func() error { return core.Secrets(app).Delete(ctx, "tls", metav1.DeleteOptions{}) }},
+		{"delete all Secrets", false, func() error {
+			return core.Secrets(app).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{})
+		}},
+		{"list all ServiceAccounts", false, func() error { _, err := core.ServiceAccounts("").List(ctx, metav1.ListOptions{}); return err }},
+		{"patch another ServiceAccount", false, func() error {
+			_, err := core.ServiceAccounts(app).Patch(ctx, "other", "application/merge-patch+json", patch, metav1.PatchOptions{})
+			return err
+		}},
+		{"delete a namespace", false, func() error { return core.Namespaces().Delete(ctx, app, metav1.DeleteOptions{}) }},
+		{"list pods", false, func() error { _, err := core.Pods("").List(ctx, metav1.ListOptions{}); return err }},
+	} {
+		err := step.do()
+		if step.allowed && err != nil {
+			t.Errorf("%s: %v", step.what, err)
+		}
+		if !step.allowed && !apierrors.IsForbidden(err) {
+			t.Errorf("%s: the answer is %v, not that it is forbidden", step.what, err)
+		}
+	}
+}
+
+// watches returns the error of starting a watch.
+func watches(w watch.Interface, err error) error {
+	if err == nil {
+		w.Stop()
+	}
+	return err
+}
