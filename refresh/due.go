@@ -37,6 +37,20 @@ func Due(l regcred.Login, guid string) time.Time {
 	return latest(due, l.MintedAt.Add(minInterval))
 }
 
+// DueWithin is Due, but at most maxAge after the login was minted; 0 is no bound. What
+// the issuer does not renew before a certain time is not due before that.
+func DueWithin(l regcred.Login, guid string, maxAge time.Duration) time.Time {
+	due := Due(l, guid)
+	if maxAge <= 0 {
+		return due
+	}
+	bound := latest(l.MintedAt.Add(max(maxAge, minInterval)), l.RenewableAt)
+	if due.IsZero() {
+		return bound
+	}
+	return earliest(due, bound)
+}
+
 // share returns a number in [0, 1) that follows from a guid and a version, and is
 // spread evenly.
 func share(guid string, version uint64) float64 {

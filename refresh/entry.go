@@ -12,8 +12,9 @@ import (
 // entry is what the Refresher knows of one credential. It holds no secret but a
 // login that could not be stored yet. Refresher.mu guards it.
 type entry struct {
-	guid string
-	lane *lane // nil: forgotten
+	guid   string
+	lane   *lane         // nil: forgotten
+	maxAge time.Duration // Options.MaxAge
 
 	version  uint64         // of the credential
 	revision uint64         // up to which the store's changes are known
@@ -93,7 +94,7 @@ func (r *Refresher) learn(c regcred.Change) {
 		return
 	}
 	if !ok {
-		e = &entry{guid: guid}
+		e = &entry{guid: guid, maxAge: r.maxAge}
 		r.entries[guid] = e
 		r.enter(e, who)
 	}
@@ -115,7 +116,7 @@ func (r *Refresher) update(e *entry, c regcred.Change, who issuer, now time.Time
 	}
 	e.store(c.Login, now)
 	if !r.caughtUp && e.current() && e.valid(now) {
-		e.planned = held(*e.stored, e.guid, now)
+		e.planned = e.renewal(*e.stored).held(now)
 	}
 }
 
@@ -184,7 +185,7 @@ func (e *entry) next(now time.Time) time.Time {
 	case !e.planned.IsZero():
 		return e.planned
 	}
-	return Due(*e.stored, e.guid)
+	return DueWithin(*e.stored, e.guid, e.maxAge)
 }
 
 // spreadOut plans the renewals of all logins that waited until all were known.
@@ -201,7 +202,7 @@ func (r *Refresher) spreadOut(now time.Time) {
 	for _, entries := range waiting {
 		logins := make([]renewal, len(entries))
 		for i, e := range entries {
-			logins[i] = renewal{e.stored.MintedAt, Due(*e.stored, e.guid), e.stored.ExpiresAt}
+			logins[i] = e.renewal(*e.stored)
 		}
 		for i, start := range spread(now, logins) {
 			entries[i].planned = start

@@ -40,6 +40,10 @@ type Options struct {
 	// MintTimeout is how long one mint may take. Default 30 s; less while the
 	// current login is about to expire, so that there is time for another try.
 	MintTimeout time.Duration
+	// MaxAge is the longest that a login is used before it is renewed, also where its
+	// expiry would allow more, or it has none. It is no lifetime: where there is no new
+	// login, the old one goes on to serve. Default: no limit.
+	MaxAge time.Duration
 }
 
 // Refresher keeps the logins of all credentials in a store fresh. It may be used
@@ -50,6 +54,7 @@ type Refresher struct {
 	log         *slog.Logger
 	concurrency int
 	timeout     time.Duration
+	maxAge      time.Duration
 	key         []byte                    // of sources
 	jitter      func(guid string) float64 // random in [0, 1), for Backoff
 
@@ -82,7 +87,7 @@ func New(o Options) *Refresher {
 		o.MintTimeout = 30 * time.Second
 	}
 	return &Refresher{
-		store: o.Store, providers: o.Providers, log: o.Log, concurrency: o.Concurrency, timeout: o.MintTimeout,
+		store: o.Store, providers: o.Providers, log: o.Log, concurrency: o.Concurrency, timeout: o.MintTimeout, maxAge: o.MaxAge,
 		key: []byte(rand.Text()), jitter: jitter,
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 		entries: make(map[string]*entry), issuers: make(map[issuer]*lane), groups: make(map[source]*group),

@@ -108,7 +108,7 @@ func (g *group) lends(e *entry, now time.Time) bool {
 	if l == nil || l == e || !l.current() || l.stored.Version != l.sourceVersion || !l.valid(now) {
 		return false
 	}
-	due := Due(*l.stored, e.guid)
+	due := DueWithin(*l.stored, e.guid, e.maxAge)
 	return (due.IsZero() || due.After(now)) && l.stored.MintedAt.After(e.droppedAt) &&
 		(!e.current() || l.stored.MintedAt.After(e.stored.MintedAt))
 }

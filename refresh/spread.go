@@ -105,13 +105,22 @@ func each(rate float64) time.Duration {
 	return time.Duration(float64(time.Second) / max(rate, 1.0/(100*365*24*60*60)))
 }
 
-// held returns until when the renewal of a login can wait for spread, which has to
-// know all logins first.
-func held(l regcred.Login, guid string, now time.Time) time.Time {
-	due := Due(l, guid)
-	if due.IsZero() {
-		return due
+// renewal returns when a login of e is due. Where logins have a greatest age, that is
+// taken for half of their lifetime.
+func (e *entry) renewal(l regcred.Login) renewal {
+	r := renewal{l.MintedAt, DueWithin(l, e.guid, e.maxAge), l.ExpiresAt}
+	if end := l.MintedAt.Add(2 * e.maxAge); e.maxAge > 0 && (r.expires.IsZero() || end.Before(r.expires)) {
+		r.expires = latest(end, r.due)
 	}
-	from := latest(due, now)
-	return from.Add(l.ExpiresAt.Sub(from) / 2)
+	return r
+}
+
+// held returns until when a renewal can wait for spread, which has to know all logins
+// first.
+func (r renewal) held(now time.Time) time.Time {
+	if r.due.IsZero() {
+		return r.due
+	}
+	from := latest(r.due, now)
+	return from.Add(max(r.expires.Sub(from), 0) / 2)
 }
