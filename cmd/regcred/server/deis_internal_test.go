@@ -220,6 +220,29 @@ func TestDeisServes(t *testing.T) {
 	})
 }
 
+// TestDeisTokenRefreshTime renews more often than the expiry asks for; a restart does
+// not put that off.
+func TestDeisTokenRefreshTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		s.refresh = 25 * time.Minute
+		_, stop := s.start()
+		pass(10 * time.Hour)
+		if n := s.mints(); n != 1+10*60/25 {
+			t.Errorf("%d mints in ten hours", n)
+		}
+		pass(20 * time.Minute)
+		stop()
+		_, stop = s.start()
+		defer stop()
+		pass(6 * time.Minute)
+		if n := s.mints(); n != 2+10*60/25 {
+			t.Errorf("%d mints after a restart", n)
+		}
+		s.expect(registryHost, true)
+	})
+}
+
 func TestDeisOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)

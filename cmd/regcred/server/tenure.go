@@ -93,6 +93,7 @@ func (d *Deis) begin(ctx context.Context, files config.DeisFiles, before previou
 	t.books.Log = d.log
 	t.fresh = refresh.New(refresh.Options{
 		Store: t.store, Log: d.log, Providers: map[string]regcred.Provider{c.Provider: d.provider},
+		MaxAge: d.o.Config.TokenRefresh,
 	})
 	t.targets = []deliver.Target{d.target}
 	t.runner = deliver.NewRunner(deliver.Options{Books: t.books, Targets: t.targets, Log: d.log})
