@@ -82,8 +82,11 @@ func (t *transporter) explain() error {
 		return regcred.Errorf(regcred.Unavailable, "what this machine has for its managed identity cannot be used: look for wrong variables IDENTITY_ENDPOINT, MSI_ENDPOINT")
 	}
 	detail := ""
-	if t.answer.Status == http.StatusBadRequest {
+	switch t.answer.Status {
+	case http.StatusBadRequest:
 		detail = "this machine has no such managed identity: assign it one, or correct the setting client-id"
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
+		detail = "the credential brings no identity, and this machine has none to give: does this server run in Azure, with a managed identity? Else set client-secret, client-certificate or federated-token-file"
 	}
 	if err := t.answer.Err(detail); err != nil {
 		return err

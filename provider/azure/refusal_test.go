@@ -258,3 +258,14 @@ func TestForEver(t *testing.T) {
 	_, err := azure.New(azure.Options{Transport: s}).Mint(t.Context(), credential())
 	wantError(t, err, regcred.Unavailable, "more than a week", secret)
 }
+
+// TestNoMachineOfAzure: whoever forgot the secret is told so, where something else
+// than Azure answers at the metadata address.
+func TestNoMachineOfAzure(t *testing.T) {
+	noIdentity(t)
+	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound} {
+		s := &script{answers: map[string]func(*http.Request) *http.Response{"GET " + machineURL: answer(status, "no")}}
+		_, err := azure.New(azure.Options{Transport: s}).Mint(t.Context(), ambient())
+		wantError(t, err, regcred.Denied, "the credential brings no identity, and this machine has none to give")
+	}
+}

@@ -74,7 +74,7 @@ func readSetting(path string, stdin io.Reader) (string, error) {
 	case len(data) == 0:
 		return "", regcred.Errorf(regcred.Invalid, "%s is empty", path)
 	}
-	return strings.TrimSuffix(string(data), "\n"), nil
+	return withoutLineBreak(string(data)), nil
 }
 
 func (p *Program) credentialCreate() *cobra.Command {
@@ -91,7 +91,7 @@ The password never comes from a flag: it is read from REGCRED_PASSWORD, from
 standard input with --password-stdin, or asked for. With a provider the location
 may be left out where the provider knows it: see 'regcred provider describe NAME'.`,
 		Example: `  regcred credential create registry.example.com/acme --org acme --username robot
-  regcred credential create --provider regcred --set repositories='acme/*'
+  regcred credential create --provider ecr --set region=eu-west-1
   regcred credential create 123456789012.dkr.ecr.eu-west-1.amazonaws.com --provider ecr \
       --set access-key-id=AKIA... --set-file secret-access-key=key.txt`,
 		Args: wantArgs(cobra.MaximumNArgs(1)),
@@ -116,7 +116,7 @@ may be left out where the provider knows it: see 'regcred provider describe NAME
 	}
 	scope.add(cmd)
 	source.add(cmd)
-	cmd.Flags().StringVar(&source.provider, "provider", "", "what mints its logins, such as regcred")
+	cmd.Flags().StringVar(&source.provider, "provider", "", "what mints its logins, by `name`: see 'regcred provider list'")
 	out.add(cmd)
 	return cmd
 }

@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 )
@@ -40,8 +42,27 @@ func (o *outputFlag) write(w io.Writer, v any, people func(io.Writer)) error {
 		enc.SetIndent("", "  ")
 		return enc.Encode(v)
 	}
-	people(w)
+	people(printable{w})
 	return nil
+}
+
+// printable is a writer for terminals. What is neither text nor a line break or tab
+// becomes a replacement character: settings, labels and names are written by others,
+// and must not direct the terminal of whoever looks at them.
+type printable struct{ w io.Writer }
+
+// Write implements io.Writer.
+func (p printable) Write(text []byte) (int, error) {
+	safe := bytes.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
+	if _, err := p.w.Write(safe); err != nil {
+		return 0, err
+	}
+	return len(text), nil
 }
 
 // table prints rows under a header, in columns.
@@ -49,10 +70,14 @@ func table(w io.Writer, header string, rows [][]string) {
 	columns(w, append([][]string{strings.Fields(header)}, rows...))
 }
 
-// columns prints rows in columns.
+// columns prints rows in columns, each on one line.
 func columns(w io.Writer, rows [][]string) {
 	tw := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	oneLine := strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ", "\t", " ", "\v", " ", "\f", " ")
 	for _, row := range rows {
+		for i, cell := range row {
+			row[i] = oneLine.Replace(cell)
+		}
 		fmt.Fprintln(tw, strings.Join(row, "\t"))
 	}
 	_ = tw.Flush()

@@ -81,7 +81,7 @@ func (p *Program) stdinPassword(ctx context.Context) (regcred.Secret, error) {
 	if err != nil {
 		return regcred.Secret{}, err
 	}
-	s := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+	s := withoutLineBreak(string(data))
 	switch {
 	case len(data) > maxPassword:
 		return regcred.Secret{}, usagef("the password on standard input is longer than %d bytes", maxPassword)
@@ -104,4 +104,10 @@ func interruptible(ctx context.Context, r io.Reader) io.Reader {
 		_ = in.CloseWithError(err)
 	}()
 	return out
+}
+
+// withoutLineBreak returns a text without the line break at its end that editors and
+// echo add.
+func withoutLineBreak(text string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
 }
