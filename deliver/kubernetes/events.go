@@ -43,11 +43,18 @@ func newEvents(o *Options) (*events, error) {
 	return &events{b, b.NewRecorder(scheme.Scheme, corev1.EventSource{Component: managedBy})}, nil
 }
 
-func (e *events) close() { e.broadcaster.Shutdown() }
+func (e *events) close() {
+	if e != nil {
+		e.broadcaster.Shutdown()
+	}
+}
 
 // tell tells of a namespace's problem, if it is a new one that does not go away by
 // itself.
 func (e *events) tell(s *session, p *place, o outcome) {
+	if e == nil {
+		return
+	}
 	reason, text := "", ""
 	switch {
 	case o.problem != "":

@@ -71,7 +71,7 @@ func (t *Target) Sync(ctx context.Context, book *keyring.Book, o deliver.SyncOpt
 	}
 	if s == nil {
 		var err error
-		if s, err = open(ctx, &t.o, func() {}); err != nil {
+		if s, err = open(ctx, &t.o, nil); err != nil {
 			return deliver.Report{}, err
 		}
 		defer s.close()
@@ -129,7 +129,7 @@ func (t *Target) watch(ctx context.Context, changed func()) error {
 // longer served. Adopted ones stay with what they have. ServiceAccounts lose the name
 // of a Secret that goes.
 func (t *Target) Uninstall(ctx context.Context, storeID string) error {
-	s, err := open(ctx, &t.o, func() {})
+	s, err := open(ctx, &t.o, nil)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (t *Target) Uninstall(ctx context.Context, storeID string) error {
 // Stores returns the ids of the stores that have delivered to the cluster, for those
 // who no longer have one and want to uninstall.
 func (t *Target) Stores(ctx context.Context) ([]string, error) {
-	s, err := open(ctx, &t.o, func() {})
+	s, err := open(ctx, &t.o, nil)
 	if err != nil {
 		return nil, err
 	}

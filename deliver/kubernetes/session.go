@@ -21,7 +21,8 @@ type session struct {
 	table   *table
 	queue   *queue
 	sources []*feed
-	// news is called where a worker has done something that nobody waited for.
+	// news is called where a worker has done something that nobody waited for. It and
+	// events are nil in a session that somebody waits for.
 	news   func()
 	events *events
 
@@ -45,7 +46,7 @@ type task struct {
 }
 
 // open starts a session, which ends with ctx or by close. It returns once everything
-// was listed.
+// was listed. Users are told of problems where there is somebody to hear news.
 //
 // Errors: Unavailable, Denied.
 func open(ctx context.Context, o *Options, news func()) (*session, error) {
@@ -57,8 +58,10 @@ func open(ctx context.Context, o *Options, news func()) (*session, error) {
 	s.table = newTable(s.queue.hurry)
 	ctx, s.cancel = context.WithCancel(ctx)
 	s.ended = ctx.Done()
-	if s.events, err = newEvents(o); err != nil {
-		return nil, err
+	if news != nil {
+		if s.events, err = newEvents(o); err != nil {
+			return nil, err
+		}
 	}
 	for _, run := range s.feeds() {
 		s.helpers.Go(func() { run(ctx) })
@@ -148,7 +151,7 @@ func (s *session) see(ctx context.Context, name string) {
 	before := s.table.settle(p, task.book, o)
 	s.retry(name, o.err)
 	s.events.tell(s, &p, o)
-	if !waiting.done(name, o) && (o.changed > 0 || !o.sameState(&before)) {
+	if !waiting.done(name, o) && s.news != nil && (o.changed > 0 || !o.sameState(&before)) {
 		s.news()
 	}
 }
