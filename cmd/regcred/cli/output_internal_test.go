@@ -13,7 +13,7 @@ func TestOutputForPeople(t *testing.T) {
 		"\x1b[31mred\x1b]0;title\a":     "setting:   \uFFFD[31mred\uFFFD]0;title\uFFFD\n",
 		"x\norigin:\tconfig\r\nca\vb\f": "setting:   x origin: config ca b \n",
 		"a\u202eb\u009bc\x00":           "setting:   a\uFFFDb\uFFFDc\uFFFD\n",
-		"Zürich, 東京":                    "setting:   Zürich, 東京\n",
+		"Zürich, Ærø":                   "setting:   Zürich, Ærø\n",
 	} {
 		var out bytes.Buffer
 		var flag outputFlag

@@ -114,7 +114,7 @@ const lineWidth = 80
 func wrap(text, indent string) string {
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		if line != "" && len(indent)+len(line)+1+len(word) > lineWidth {
 			lines = append(lines, indent+line)
 			line = ""

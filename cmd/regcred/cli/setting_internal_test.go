@@ -8,11 +8,11 @@ import (
 // TestReadSetting: the line break that editors and echo add, on any system, is no part
 // of a secret.
 func TestReadSetting(t *testing.T) {
-	for text, want := range map[string]string{
-		"secret": "secret", "secret\n": "secret", "secret\r\n": "secret", "two\nlines\n\n": "two\nlines\n", " secret \n": " secret ",
+	for _, test := range []struct{ text, want string }{
+		{"secret", "secret"}, {"secret\n", "secret"}, {"secret\r\n", "secret"}, {"two\nlines\n\n", "two\nlines\n"}, {" secret \n", " secret "},
 	} {
-		if got, err := readSetting("-", strings.NewReader(text)); err != nil || got != want {
-			t.Errorf("%q is read as %q, %v", text, got, err)
+		if got, err := readSetting("-", strings.NewReader(test.text)); err != nil || got != test.want {
+			t.Errorf("%q is read as %q, %v", test.text, got, err)
 		}
 	}
 	if _, err := readSetting("-", strings.NewReader("")); err == nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"regcred.dev"
+	"regcred.dev/imageref"
 )
 
 var update = flag.Bool("update", false, "write docs/providers.md anew")
@@ -84,4 +85,75 @@ func traits(f regcred.Field) string {
 		all = append(all, "default `"+f.Default+"`")
 	}
 	return strings.Join(all, ", ")
+}
+
+// federation stands in for the file of a recipe.
+const federation = `{"type":"external_account","audience":"//iam.googleapis.com/p","subject_token_type":"urn:ietf:params:oauth:token-type:jwt","credential_source":{"file":"/var/run/token"}}`
+
+// TestProvidersDocRecipes: the settings of each recipe in docs/providers.md are ones
+// that its provider takes.
+func TestProvidersDocRecipes(t *testing.T) {
+	data, err := os.ReadFile(providersDoc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	written, _, _ := strings.Cut(string(data), marker)
+	providers := map[string]regcred.Provider{}
+	for _, p := range (&Server{}).providers("registry.example.com") {
+		providers[p.Describe().Name] = p
+	}
+	recipes := 0
+	for line := range strings.Lines(strings.ReplaceAll(written, "\\\n", "")) {
+		args, ok := strings.CutPrefix(strings.TrimSpace(line), "regcred credential create ")
+		if !ok || strings.HasPrefix(args, "[") {
+			continue
+		}
+		c, err := recipe(args)
+		if err == nil {
+			err = providers[c.Provider].Check(c)
+		}
+		if recipes++; err != nil {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+	if recipes < 8 {
+		t.Errorf("it has %d recipes", recipes)
+	}
+}
+
+// recipe returns the credential that a command line makes, less its scope.
+func recipe(args string) (c regcred.Credential, err error) {
+	c.Provider, c.Settings = regcred.ProviderStatic, map[string]string{}
+	words := strings.Fields(strings.ReplaceAll(args, "'", ""))
+	if !strings.HasPrefix(words[0], "--") {
+		if c.Location, err = imageref.ParseLocation(words[0]); err != nil {
+			return c, err
+		}
+		words = words[1:]
+	}
+	for len(words) > 0 {
+		flag, rest := words[0], words[1:]
+		if flag == "--password-stdin" {
+			c.Password = regcred.NewSecret("secret")
+			return c, nil // the rest is the shell's
+		}
+		if len(rest) == 0 {
+			return c, fmt.Errorf("%s has no value", flag)
+		}
+		key, value, _ := strings.Cut(rest[0], "=")
+		switch flag {
+		case "--provider":
+			c.Provider = rest[0]
+		case "--username":
+			c.Username = rest[0]
+		case "--set":
+			c.Settings[key] = value
+		case "--set-file":
+			c.Settings[key] = federation
+		default:
+			return c, fmt.Errorf("what is %s?", flag)
+		}
+		words = rest[1:]
+	}
+	return c, nil
 }
