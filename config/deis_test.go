@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"crypto/rand"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -109,8 +110,8 @@ func TestDeisIdle(t *testing.T) {
 // which the link ..data leads to. It may be called again for the same directory.
 func mount(t testing.TB, dir string, files map[string]string) {
 	t.Helper()
-	version, err := os.MkdirTemp(dir, "..2016_")
-	if err != nil {
+	version := filepath.Join(dir, "..2016_"+rand.Text())
+	if err := os.Mkdir(version, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for name, value := range files {

@@ -80,14 +80,13 @@ func OpenDeis(ctx context.Context, o DeisOptions) (*Deis, error) {
 // where somebody looks.
 func (d *Deis) prepare() (err error) {
 	d.provider = deisProvider(d.o.Config.Location, d.o.Transport)
-	if err := d.connect(); err != nil {
-		return err
-	}
 	if d.first, err = config.ReadDeisFiles(d.o.Credentials); err != nil {
 		return err
 	}
-	_, err = d.credential(d.first)
-	return err
+	if _, err := d.credential(d.first); err != nil {
+		return err
+	}
+	return d.connect()
 }
 
 // connect says where the login is delivered: in every namespace that Deis made for an

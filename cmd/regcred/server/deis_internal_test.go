@@ -183,7 +183,7 @@ func (s *stage) start() (d *Deis, stop func()) {
 
 // pass lets fake time pass.
 func pass(d time.Duration) {
-	time.Sleep(d)
+	<-time.After(d)
 	synctest.Wait()
 }
 
