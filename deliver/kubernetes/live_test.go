@@ -81,8 +81,10 @@ func TestDrift(t *testing.T) {
 	core := c.Client(t).CoreV1().Secrets(ns)
 	uid := secretOf(t, c, ns).UID
 	for name, edit := range map[string]func(*corev1.Secret){
-		"emptied":           func(s *corev1.Secret) { setAuths(t, s, nil) },
-		"no docker config":  func(s *corev1.Secret) { s.Data = map[string][]byte{corev1.DockerConfigJsonKey: []byte(`{"auths":"x"}`)} },
+		"emptied": func(s *corev1.Secret) { setAuths(t, s, nil) },
+		"no docker config": func(s *corev1.Secret) {
+			s.Data = map[string][]byte{corev1.DockerConfigJsonKey: []byte(`{"auths":"x"}`)}
+		},
 		"no list of auths":  func(s *corev1.Secret) { s.Data[corev1.DockerConfigJsonKey] = []byte(`{"auths":[]}`) },
 		"record lost":       func(s *corev1.Secret) { delete(s.Annotations, "regcred.dev/record"); setAuths(t, s, nil) },
 		"record not JSON":   func(s *corev1.Secret) { s.Annotations["regcred.dev/record"] = "{"; setAuths(t, s, nil) },

@@ -21,12 +21,16 @@ import (
 
 // Faults are what a Proxy does to requests. The zero value does nothing.
 type Faults struct {
-	// Rate is the share of requests that fail, watches apart: from 0 to 1.
+	// Rate is the share of requests that fail, from 0 to 1; watches apart.
 	Rate float64
 	// Statuses are what they fail with, each as often. Default: 409, 429 with a
 	// Retry-After of one second, and 500. Half of the failures with 500 happen after
 	// the request was carried out.
 	Statuses []int
+	// Watches has watches fail too.
+	Watches bool
+	// Before is called with each request before it is sent on. Nil: nothing is.
+	Before func(Call)
 	// Latency is added to each request.
 	Latency time.Duration
 	// Only limits the faults to some requests. Nil: all.
@@ -158,13 +162,16 @@ func (p *Proxy) handler(forward http.Handler) http.Handler {
 			case <-r.Context().Done():
 			}
 		}
-		if call.Verb == "watch" {
+		if before := p.before(); before != nil {
+			before(call)
+		}
+		if call.Verb == "watch" && status == 0 {
 			ctx, done := p.watching(r.Context())
 			defer done()
 			forward.ServeHTTP(w, r.WithContext(ctx))
 			return
 		}
-		carriedOut := status == http.StatusInternalServerError && p.even()
+		carriedOut := status == http.StatusInternalServerError && call.Verb != "watch" && p.even()
 		switch {
 		case status == 0:
 			forward.ServeHTTP(w, r)
@@ -185,10 +192,16 @@ func (p *Proxy) decide(call Call) (status int, latency time.Duration) {
 	if f.Only != nil && !f.Only(call) {
 		return 0, 0
 	}
-	if call.Verb != "watch" && p.random.Float64() < f.Rate {
+	if (call.Verb != "watch" || f.Watches) && p.random.Float64() < f.Rate {
 		status = f.Statuses[p.random.IntN(len(f.Statuses))]
 	}
 	return status, f.Latency
+}
+
+func (p *Proxy) before() func(Call) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.faults.Before
 }
 
 func (p *Proxy) even() bool {
