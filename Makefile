@@ -8,8 +8,9 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 GO ?= go
 FUZZTIME ?= 20s
-# Modules of their own for tests whose libraries regcred itself does not need.
-TEST_MODULES := $(patsubst %/go.mod,%,$(wildcard test/*/go.mod))
+# Modules of their own for tests, and for the image, whose libraries regcred itself does
+# not need.
+TEST_MODULES := $(patsubst %/go.mod,%,$(wildcard test/*/go.mod)) tools/image
 
 START := $(shell date +%s)
 # step says what comes next, and how long all so far took.
@@ -26,6 +27,10 @@ demo: ## Show the main job from end to end, on real input
 .PHONY: build
 build: ## Build the programs into bin/
 	$(GO) build -trimpath -o bin/ ./cmd/...
+
+.PHONY: image
+image: ## Write a container image of regcred to dist/, without Docker
+	$(GO) -C tools/image run . -source $(CURDIR) -out $(CURDIR)/dist
 
 .PHONY: test
 test: check unit race modules integration ## Check everything and run every test
@@ -98,7 +103,7 @@ vuln: bin/govulncheck ## Look for known vulnerabilities, where their database ca
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf bin
+	rm -rf bin dist
 
 # Tools have modules of their own, so that their dependencies are not regcred's.
 bin/golangci-lint: tools/lint/go.mod tools/lint/go.sum
