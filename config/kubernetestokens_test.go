@@ -1,6 +1,8 @@
 package config_test
 
 import (
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -82,6 +84,23 @@ func TestKubernetesTokensProblems(t *testing.T) {
 		_, err := config.Parse("regcred.yaml", []byte("kubernetes_tokens:\n- "+test.entry+"\n"), sources)
 		if regcred.CodeOf(err) != regcred.Invalid || err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "regcred.yaml:") {
 			t.Errorf("%s: %v, want %q", test.entry, err, test.want)
+		}
+	}
+}
+
+// TestGuide parses the examples of docs/credential-helper.md.
+func TestGuide(t *testing.T) {
+	page, err := os.ReadFile("../docs/credential-helper.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := regexp.MustCompile("(?s)```yaml\n(kubernetes_tokens:\n.*?)```").FindAllSubmatch(page, -1)
+	if len(examples) < 2 {
+		t.Fatalf("the page has %d examples", len(examples))
+	}
+	for _, e := range examples {
+		if cfg, err := config.Parse("regcred.yaml", e[1], sources); err != nil || len(cfg.KubernetesTokens) == 0 {
+			t.Errorf("%v in\n%s", err, e[1])
 		}
 	}
 }
