@@ -27,8 +27,9 @@ import (
 	"regcred.dev/keyring"
 )
 
-// DefaultInterval is how often a target looks for changes by others.
-const DefaultInterval = time.Minute
+// DefaultInterval is how often a target looks for changes by others. Each look lists
+// all registries and credentials of the environment.
+const DefaultInterval = 5 * time.Minute
 
 // defaultEmail is the email of credentials where the API asks for one.
 const defaultEmail = "none@none.com"
@@ -58,6 +59,10 @@ type Options struct {
 	Email string
 	// Broaden lets a lone path credential stand for its host.
 	Broaden bool
+	// LeaveUnknown leaves alone, in place of holding it, what was delivered of a
+	// credential that the store has never heard of: for a store that begins anew with
+	// each process, and shares its id with others.
+	LeaveUnknown bool
 	// RootCAs verify Rancher in place of the system's authorities.
 	RootCAs *x509.CertPool
 	// Interval is how often changes by others are looked for. Default DefaultInterval.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,7 +61,14 @@ func (s *session) sync(ctx context.Context, rendering keyring.Rendering) error {
 		wanted = append(wanted, a)
 		byKey[a.Key] = place
 	}
-	decision := deliver.Decide(s.now, s.book, wanted, s.delivered(), s.confirmed)
+	delivered := s.delivered()
+	if s.o.LeaveUnknown {
+		delivered = slices.DeleteFunc(delivered, func(d deliver.Delivered) bool {
+			_, isWanted := byKey[d.Key]
+			return !isWanted && !s.knows(d)
+		})
+	}
+	decision := deliver.Decide(s.now, s.book, wanted, delivered, s.confirmed)
 	for _, d := range decision.Remove {
 		c := s.find(d.Key)
 		s.try(ctx, c.host, s.takeAway(ctx, c))
@@ -135,6 +143,13 @@ func (s *session) delivered() []deliver.Delivered {
 	return list
 }
 
+// knows reports whether the book's store has, or had, the credential of an entry.
+func (s *session) knows(d deliver.Delivered) bool {
+	_, has := s.book.Get(d.GUID)
+	_, had := s.book.Deleted(d.GUID)
+	return has || had
+}
+
 func (s *session) find(key string) *credential {
 	for _, c := range s.all {
 		if c.key() == key {
@@ -158,6 +173,9 @@ func (s *session) hold(h deliver.Hold) {
 func (s *session) sum() {
 	for _, c := range s.all {
 		if !c.recorded || c.gone || c.record.Store != s.book.StoreID() {
+			continue
+		}
+		if _, known := s.book.Get(c.record.GUID); s.o.LeaveUnknown && !known {
 			continue
 		}
 		s.report.Delivered++

@@ -71,7 +71,9 @@ func TestNoSecretIsPrinted(t *testing.T) {
 	}
 	s.env["REGCRED_PASSWORD"] = "canary-env-71b2/+"
 	s.env["REGCRED_TOKEN"] = strings.TrimSpace(string(token))
-	secrets := []string{s.env["REGCRED_PASSWORD"], s.env["REGCRED_TOKEN"], "canary-stdin-5c1e/+", "canary-file-99d0/+", "canary-config-1f6a/+"}
+	s.env["CATTLE_ACCESS_KEY"], s.env["CATTLE_SECRET_KEY"] = "access", "canary-cattle-3d7f/+"
+	s.env["CATTLE_URL"] = "http://access:canary-cattle-3d7f/+@rancher.example.com"
+	secrets := []string{s.env["CATTLE_SECRET_KEY"], s.env["REGCRED_PASSWORD"], s.env["REGCRED_TOKEN"], "canary-stdin-5c1e/+", "canary-file-99d0/+", "canary-config-1f6a/+"}
 	dir := t.TempDir()
 	write := func(name, content string) string {
 		path := filepath.Join(dir, name)
@@ -84,9 +86,13 @@ func TestNoSecretIsPrinted(t *testing.T) {
 	badConfig := write("bad.yaml", "credentials:\n  - {location: a.example.com, username: u, password: canary-config-1f6a/+}\n")
 	notArchive := write("archive", "canary-file-99d0/+")
 	cases := map[string][][]string{
-		"regcred serve":   {{"serve", "--config", badConfig}},
-		"regcred demo":    {{"demo", "extra"}},
-		"regcred version": {{"version"}},
+		"regcred serve":                {{"serve", "--config", badConfig}},
+		"regcred demo":                 {{"demo", "extra"}},
+		"regcred rancher":              {{"rancher"}, {"rancher", "extra"}},
+		"regcred version":              {{"version"}},
+		"regcred uninstall kubernetes": {{"uninstall", "kubernetes", "--config", badConfig}},
+		"regcred start":                {{"start"}, {"start", "extra"}},
+		"regcred deis":                 {{"deis"}},
 		"regcred credential create": {
 			{"credential", "create", "a.example.com", "--username", "u"},
 			{"credential", "create", "a.example.com", "--username", "u"}, // the place is taken

@@ -82,15 +82,15 @@ func (p *Program) root() *cobra.Command {
 renews those before they expire, delivers them where images are pulled, and
 serves images itself.
 
-Commands other than serve, deis and demo talk to a server: the one that REGCRED_SERVER
-and REGCRED_TOKEN name, else the local one by the socket in its data directory
+Commands other than serve, deis, rancher and demo talk to a server: the one that
+REGCRED_SERVER and REGCRED_TOKEN name, else the local one by the socket in its data directory
 (REGCRED_DATA_DIR, default ./regcred-data).`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       Version(),
 	}
 	holds(root,
-		p.serveCommand(), p.deisCommand(), p.startCommand(), p.demoCommand(), p.versionCommand(),
+		p.serveCommand(), p.deisCommand(), p.rancherCommand(), p.startCommand(), p.demoCommand(), p.versionCommand(),
 		p.credentialCommand(), p.providerCommand(), p.tokenCommand(), p.targetCommand(),
 		p.resolveCommand(), p.dockerConfigCommand(), p.publishCommand(), p.statusCommand(), p.uninstallCommand(),
 	)
