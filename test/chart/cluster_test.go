@@ -3,6 +3,7 @@
 package chart_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -19,10 +20,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"regcred.dev/regcredtest/kubetest"
@@ -91,8 +90,9 @@ func (c cluster) uninstall(t *testing.T) {
 // letGo ends the volume claims that are being deleted, as their controller would.
 func (c cluster) letGo(t *testing.T) {
 	t.Helper()
+	ctx := context.WithoutCancel(t.Context()) // clean-up does it too
 	claims := c.Client(t).CoreV1().PersistentVolumeClaims(c.namespace)
-	all, err := claims.List(t.Context(), metav1.ListOptions{})
+	all, err := claims.List(ctx, metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func (c cluster) letGo(t *testing.T) {
 			continue
 		}
 		claim.Finalizers = nil
-		if _, err := claims.Update(t.Context(), &claim, metav1.UpdateOptions{}); err != nil {
+		if _, err := claims.Update(ctx, &claim, metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -217,17 +217,13 @@ func TestRestrictedPod(t *testing.T) {
 	for _, vals := range []string{"", example(t, "ecr"), example(t, "acr")} {
 		c := newCluster(t)
 		c.install(t, vals, action.DryRunNone)
-		client := c.Client(t)
-		d, err := client.AppsV1().Deployments(c.namespace).Get(t.Context(), "regcred", metav1.GetOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		pod := podOf(d)
-		if _, err := client.CoreV1().Pods(c.namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); err != nil {
+		pods, dry := c.Client(t).CoreV1().Pods(c.namespace), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
+		pod := podOf(c.deployment(t))
+		if _, err := pods.Create(t.Context(), pod, dry); err != nil {
 			t.Error(err)
 		}
 		pod.Spec.SecurityContext.RunAsNonRoot = new(bool)
-		if _, err := client.CoreV1().Pods(c.namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); !apierrors.IsForbidden(err) {
+		if _, err := pods.Create(t.Context(), pod, dry); !apierrors.IsForbidden(err) {
 			t.Errorf("a pod that may run as root was answered with %v: the standard is not enforced", err)
 		}
 		c.uninstall(t)
@@ -242,91 +238,7 @@ func podOf(d *appsv1.Deployment) *corev1.Pod {
 	}
 }
 
-// account returns a client with the rights of the pod.
-func (c cluster) account(t *testing.T) *kubernetes.Clientset {
-	t.Helper()
-	config := c.As("system:serviceaccount:"+c.namespace+":regcred", "system:serviceaccounts", "system:serviceaccounts:"+c.namespace, "system:authenticated")
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
-}
-
-// The pod may do what its target does, anywhere, and nothing to other Secrets.
-func TestAppliedRights(t *testing.T) {
-	c := newCluster(t)
-	c.install(t, `config: {targets: [{kubernetes: {service_accounts: [default]}}]}`, action.DryRunNone)
-	t.Cleanup(func() { c.uninstall(t) })
-	app := c.Namespace(t, "app", nil)
-	for _, name := range []string{"default", "other"} {
-		sa := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}
-		if _, err := c.Client(t).CoreV1().ServiceAccounts(app).Create(t.Context(), sa, metav1.CreateOptions{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	core := c.account(t).CoreV1()
-	ctx := t.Context()
-	one := func(name string) metav1.ListOptions {
-		return metav1.ListOptions{FieldSelector: "metadata.name=" + name}
-	}
-	pull := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "regcred"}}
-	patch := []byte(`{"imagePullSecrets":[{"name":"regcred"}]}`)
-	for _, step := range []struct {
-		what    string
-		allowed bool
-		do      func() error
-	}{
-		{"list namespaces", true, func() error { _, err := core.Namespaces().List(ctx, metav1.ListOptions{}); return err }},
-		{"watch namespaces", true, func() error { return watches(core.Namespaces().Watch(ctx, metav1.ListOptions{})) }},
-		{"create the Secret", true, func() error { _, err := core.Secrets(app).Create(ctx, pull, metav1.CreateOptions{}); return err }},
-		{"list the Secrets of that name", true, func() error { _, err := core.Secrets("").List(ctx, one("regcred")); return err }},
-		{"watch the Secrets of that name", true, func() error { return watches(core.Secrets("").Watch(ctx, one("regcred"))) }},
-		{"get the Secret", true, func() error { _, err := core.Secrets(app).Get(ctx, "regcred", metav1.GetOptions{}); return err }},
-		{"update the Secret", true, func() error { _, err := core.Secrets(app).Update(ctx, pull, metav1.UpdateOptions{}); return err }},
-		{"delete the Secret", true, func() error { return core.Secrets(app).Delete(ctx, "regcred", metav1.DeleteOptions{}) }},
-		{"list the ServiceAccounts of that name", true, func() error { _, err := core.ServiceAccounts("").List(ctx, one("default")); return err }},
-		{"patch the ServiceAccount", true, func() error {
-			_, err := core.ServiceAccounts(app).Patch(ctx, "default", "application/merge-patch+json", patch, metav1.PatchOptions{})
-			return err
-		}},
-		{"record an event", true, func() error {
-			_, err := core.Events(app).Create(ctx, &corev1.Event{
-				ObjectMeta:     metav1.ObjectMeta{GenerateName: "regcred-"},
-				InvolvedObject: corev1.ObjectReference{Kind: "Secret", Name: "regcred", Namespace: app},
-			}, metav1.CreateOptions{})
-			return err
-		}},
-
-		{"list all Secrets", false, func() error { _, err := core.Secrets("").List(ctx, metav1.ListOptions{}); return err }},
-		{"list the Secrets of another name", false, func() error { _, err := core.Secrets("").List(ctx, one("tls")); return err }},
-		{"get another Secret", false, func() error { _, err := core.Secrets(app).Get(ctx, "tls", metav1.GetOptions{}); return err }},
-		{"delete another Secret", false, func() error { return core.Secrets(app).Delete(ctx, "tls", metav1.DeleteOptions{}) }},
-		{"delete all Secrets", false, func() error {
-			return core.Secrets(app).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{})
-		}},
-		{"list all ServiceAccounts", false, func() error { _, err := core.ServiceAccounts("").List(ctx, metav1.ListOptions{}); return err }},
-		{"patch another ServiceAccount", false, func() error {
-			_, err := core.ServiceAccounts(app).Patch(ctx, "other", "application/merge-patch+json", patch, metav1.PatchOptions{})
-			return err
-		}},
-		{"delete a namespace", false, func() error { return core.Namespaces().Delete(ctx, app, metav1.DeleteOptions{}) }},
-		{"list pods", false, func() error { _, err := core.Pods("").List(ctx, metav1.ListOptions{}); return err }},
-	} {
-		err := step.do()
-		if step.allowed && err != nil {
-			t.Errorf("%s: %v", step.what, err)
-		}
-		if !step.allowed && !apierrors.IsForbidden(err) {
-			t.Errorf("%s: the answer is %v, not that it is forbidden", step.what, err)
-		}
-	}
-}
-
-// watches returns the error of starting a watch.
-func watches(w watch.Interface, err error) error {
-	if err == nil {
-		w.Stop()
-	}
-	return err
+// account returns how the API server is reached with the rights of the pod.
+func (c cluster) account() *rest.Config {
+	return c.As("system:serviceaccount:"+c.namespace+":regcred", "system:serviceaccounts", "system:serviceaccounts:"+c.namespace, "system:authenticated")
 }

@@ -76,7 +76,7 @@ func TestRefresher(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			pod := as[appsv1.Deployment](t, render(t, example(t, name)), "Deployment").Spec.Template.Spec
 			c := pod.Containers[0]
-			if diff := cmp.Diff([]string{"deis"}, c.Args); diff != "" {
+			if diff := cmp.Diff([]string{"deis", "--log-level=info", "--log-format=text"}, c.Args); diff != "" {
 				t.Error(diff)
 			}
 			want := map[string]string{

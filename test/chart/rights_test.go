@@ -1,11 +1,14 @@
 package chart_test
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"sigs.k8s.io/yaml"
 )
 
 func rule(group, resource string, names []string, verbs ...string) rbacv1.PolicyRule {
@@ -15,8 +18,8 @@ func rule(group, resource string, names []string, verbs ...string) rbacv1.Policy
 // targetRules are the rights of a Kubernetes target in the namespaces that it serves.
 func targetRules(secret string) []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{
-		rule("", "secrets", nil, "create"),
 		rule("", "secrets", []string{secret}, "get", "list", "watch", "update", "delete"),
+		rule("", "secrets", nil, "create"),
 	}
 }
 
@@ -62,6 +65,35 @@ func TestRights(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// The rights are those that the target's own tests show to be enough, and all used.
+func TestLeastRights(t *testing.T) {
+	var cluster rbacv1.ClusterRole
+	var role rbacv1.Role
+	readGolden(t, "clusterrole.yaml", &cluster)
+	readGolden(t, "role.yaml", &role)
+	const target = "service_accounts: [default]"
+	got := as[rbacv1.ClusterRole](t, render(t, "config: {targets: [{kubernetes: {"+target+"}}]}"), "ClusterRole")
+	if diff := cmp.Diff(cluster.Rules, got.Rules); diff != "" {
+		t.Error(diff)
+	}
+	one := as[rbacv1.Role](t, render(t, "config: {targets: [{kubernetes: {namespaced: true, namespaces: {include: [shop]}, "+target+"}}]}"), "Role")
+	if diff := cmp.Diff(role.Rules, one.Rules); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// readGolden reads an object that docs/kubernetes.md shows.
+func readGolden(t *testing.T, name string, into any) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../../deliver/kubernetes/testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.UnmarshalStrict(text, into); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -54,6 +54,7 @@ func TestPod(t *testing.T) {
 	}{
 		"server":             {"", true},
 		"server, no target":  {"config: {targets: []}", false},
+		"another cluster":    {"config: {targets: [{kubernetes: {kubeconfig: /run/secrets/other}}]}", false},
 		"server that judges": {"config: {targets: [], kubernetes_tokens: [{issuer: https://k.example.com, review: {}}]}", true},
 		"refresher":          {example(t, "ecr"), true},
 		"nothing to refresh": {example(t, "acr"), false},
@@ -125,7 +126,7 @@ log: {level: debug, format: json}
 		"proxy":          "http://proxy:3128",
 		"environment of": "logins",
 		"mounted":        "robot",
-		"arguments":      []string{"serve", "--config", "/etc/regcred/regcred.yaml", "--log-level", "debug", "--log-format", "json"},
+		"arguments":      []string{"serve", "--config=/etc/regcred/regcred.yaml", "--log-level=debug", "--log-format=json"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -137,7 +138,6 @@ func TestConfig(t *testing.T) {
 	text := as[corev1.ConfigMap](t, render(t, `
 service: {port: 80}
 config:
-  targets: []
   registry: {login_lifetime: 1h}
   credentials:
   - {location: quay.io/acme, organization: acme, username: robot, password: "env:PASSWORD"}
@@ -153,6 +153,9 @@ config:
 	}
 	if len(cfg.Credentials) != 1 || cfg.Credentials[0].Spelling != "quay.io/acme" || cfg.Registry.LoginLifetime.Hours() != 1 {
 		t.Errorf("it reads as %+v", cfg)
+	}
+	if len(cfg.Targets) != 1 || cfg.Targets[0].Kubernetes == nil || cfg.Targets[0].Kubernetes.Scope.DefaultOrganization != "cluster" {
+		t.Errorf("the targets are %+v", cfg.Targets)
 	}
 }
 

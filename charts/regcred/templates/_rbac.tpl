@@ -3,14 +3,17 @@ The rights that each Kubernetes target needs, and no others: docs/kubernetes.md 
 them.
 */}}
 
-{{- /* The Kubernetes targets, as a YAML list; `regcred deis` has one of its own. */}}
+{{- /*
+The targets that are this cluster, as a YAML list: those with a kubeconfig are others.
+`regcred deis` has one of its own.
+*/}}
 {{- define "regcred.kubernetesTargets" -}}
 {{- $targets := list }}
 {{- if include "regcred.refreshes" . }}
 {{- $targets = list (dict "secret_name" (include "regcred.pullSecretName" .)) }}
 {{- else if not (include "regcred.refresher" .) }}
 {{- range default list (default dict .Values.config).targets }}
-{{- if hasKey . "kubernetes" }}
+{{- if and (hasKey . "kubernetes") (not (default dict .kubernetes).kubeconfig) }}
 {{- $targets = append $targets (default dict .kubernetes) }}
 {{- end }}
 {{- end }}
@@ -22,11 +25,11 @@ them.
 {{- define "regcred.targetRules" -}}
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [create] # no name can be given to this one
-- apiGroups: [""]
-  resources: [secrets]
   resourceNames: [{{ default "regcred" .secret_name }}]
   verbs: [get, list, watch, update, delete]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create] # no name can be given to this one
 {{- with .service_accounts }}
 - apiGroups: [""]
   resources: [serviceaccounts]
