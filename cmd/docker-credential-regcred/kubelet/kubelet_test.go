@@ -144,10 +144,10 @@ func run(t *testing.T, stdin string, env map[string]string, args ...string) (std
 }
 
 // answer is what the plugin answers with a login.
-func answer(kind, duration, key, password string) map[string]any {
+func answer(kind, key, password string) map[string]any {
 	return map[string]any{
 		"kind": "CredentialProviderResponse", "apiVersion": "credentialprovider.kubelet.k8s.io/v1",
-		"cacheKeyType": kind, "cacheDuration": duration,
+		"cacheKeyType": kind, "cacheDuration": "5m0s",
 		"auth": map[string]any{key: map[string]any{"username": "user", "password": password}},
 	}
 }
@@ -159,14 +159,14 @@ func TestAnswers(t *testing.T) {
 		"cacheKeyType": "Image", "cacheDuration": "0s", "auth": nil,
 	}
 	for image, want := range map[string]map[string]any{
-		"registry.example.com/app":      answer("Registry", "5m0s", "registry.example.com", "p:registry.example.com"),
-		"Registry.example.com:443/app":  answer("Registry", "5m0s", "Registry.example.com:443", "p:registry.example.com"),
-		"paths.example.com/team/app":    answer("Image", "5m0s", "paths.example.com/team/app", "p:paths.example.com/team"),
-		"paths.example.com/other":       answer("Image", "5m0s", "paths.example.com/other", "p:paths.example.com"),
-		"paths.example.com/v2/app":      answer("Image", "5m0s", "paths.example.com/v2/v2/app", "p:paths.example.com"),
-		"docker.io/library/nginx":       answer("Registry", "5m0s", "docker.io", "p:docker.io"),
-		"ported.example.com:5000/app":   answer("Registry", "5m0s", "ported.example.com:5000", "p:ported.example.com:5000"),
-		"all.example.com/app":           answer("Registry", "5m0s", "all.example.com", "p:all.example.com"),
+		"registry.example.com/app":      answer("Registry", "registry.example.com", "p:registry.example.com"),
+		"Registry.example.com:443/app":  answer("Registry", "Registry.example.com:443", "p:registry.example.com"),
+		"paths.example.com/team/app":    answer("Image", "paths.example.com/team/app", "p:paths.example.com/team"),
+		"paths.example.com/other":       answer("Image", "paths.example.com/other", "p:paths.example.com"),
+		"paths.example.com/v2/app":      answer("Image", "paths.example.com/v2/v2/app", "p:paths.example.com"),
+		"docker.io/library/nginx":       answer("Registry", "docker.io", "p:docker.io"),
+		"ported.example.com:5000/app":   answer("Registry", "ported.example.com:5000", "p:ported.example.com:5000"),
+		"all.example.com/app":           answer("Registry", "all.example.com", "p:all.example.com"),
 		"ported.example.com/app":        none,
 		"registry.example.com.evil/app": none,
 		"nothing.example.org/app":       none,
@@ -291,11 +291,15 @@ func otherCA(t *testing.T) string {
 // login.
 func TestStrangeServers(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
-		"a page":     func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>\n<body>") },
-		"an echo":    func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.Header.Get("Authorization"), 500) },
-		"a redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://evil.example.com/", 307) },
+		"a page": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>\n<body>") },
+		"an echo": func(w http.ResponseWriter, r *http.Request) {
+			http.Error(w, r.Header.Get("Authorization"), http.StatusInternalServerError)
+		},
+		"a redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://evil.example.com/", http.StatusTemporaryRedirect)
+		},
 		"lines": func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(403)
+			w.WriteHeader(http.StatusForbidden)
 			_, _ = io.WriteString(w, `{"errors":[{"code":10003,"detail":"one\ntwo"}]}`)
 		},
 		"nothing":      func(http.ResponseWriter, *http.Request) {},
