@@ -208,7 +208,13 @@ func (s *session) namespaceFeed() *feed {
 func (s *session) secretFeed(space string) *feed {
 	return &feed{
 		what: "Secrets",
-		note: func(obj runtime.Object) any { return observe(obj.(*corev1.Secret)) },
+		note: func(obj runtime.Object) any {
+			secret := obj.(*corev1.Secret)
+			if o := s.table.secret(secret.Namespace); o != nil && o.version == secret.ResourceVersion {
+				return o // it was written here
+			}
+			return observe(secret)
+		},
 		put: func(namespace, _, version string, note any) {
 			o, _ := note.(*object)
 			s.table.setSecret(namespace, version, o)

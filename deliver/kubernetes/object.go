@@ -24,17 +24,50 @@ type object struct {
 	adopted bool
 	store   string    // storeAnnotation
 	expires time.Time // expiryAnnotation
-	record  record
+	// recorded are the record's entries, and present those that it has, by key.
+	recorded []recorded
+	present  []present
 	// newer says that the record is of a format that is not known here.
 	newer bool
-	// entries are what it has, by key.
-	entries map[string]digest
 	// deis says that Deis wrote it.
 	deis bool
 	// plain says that there is nothing in it but what regcred wrote: it can be
 	// replaced without reading it.
 	plain bool
 }
+
+// Thousands of objects are remembered: small lists are a fraction of small maps.
+type (
+	recorded struct {
+		key string
+		delivered
+	}
+	present struct {
+		key    string
+		digest digest
+	}
+)
+
+// record returns the record, which can be changed.
+func (o *object) record() record {
+	r := record{recordFormat, make(map[string]delivered, len(o.recorded))}
+	for _, e := range o.recorded {
+		r.Entries[e.key] = e.delivered
+	}
+	return r
+}
+
+// entries returns the digests of what the Secret has, by key.
+func (o *object) entries() map[string]digest {
+	all := make(map[string]digest, len(o.present))
+	for _, e := range o.present {
+		all[e.key] = e.digest
+	}
+	return all
+}
+
+// firstExpiry returns when the first of the delivered logins expires; zero: never.
+func (o *object) firstExpiry() time.Time { return o.record().expires() }
 
 // observe returns what is to be remembered of a Secret.
 func observe(s *corev1.Secret) *object {
@@ -43,7 +76,6 @@ func observe(s *corev1.Secret) *object {
 		immutable: s.Immutable != nil && *s.Immutable,
 		adopted:   s.Annotations[adoptedAnnotation] == "true",
 		store:     shared(s.Annotations[storeAnnotation]),
-		entries:   map[string]digest{},
 	}
 	if s.Labels[managedByLabel] == managedBy {
 		o.target = shared(s.Labels[targetLabel])
@@ -54,13 +86,17 @@ func observe(s *corev1.Secret) *object {
 	if at, err := time.Parse(time.RFC3339, s.Annotations[expiryAnnotation]); err == nil {
 		o.expires = at.UTC()
 	}
-	var known bool
-	o.record, known = parseRecord(s.Annotations[recordAnnotation])
+	record, known := parseRecord(s.Annotations[recordAnnotation])
 	o.newer = !known
+	o.recorded = make([]recorded, 0, len(record.Entries))
+	for _, key := range record.keys() {
+		o.recorded = append(o.recorded, recorded{key, record.Entries[key]})
+	}
 	c := parseContent(s.Type, s.Data[dataKey(s.Type)])
 	place := s.Namespace + "/" + s.Name
+	o.present = make([]present, 0, len(c.auths))
 	for key, value := range c.auths {
-		o.entries[shared(key)] = newDigest(place, value)
+		o.present = append(o.present, present{shared(key), newDigest(place, value)})
 	}
 	o.deis = c.isDeis()
 	o.plain = isPlain(s, c)

@@ -79,7 +79,7 @@ func (p *planner) plan(o *object) plan {
 		o = &object{}
 	}
 	out := plan{
-		record: o.record.clone(), adopted: o.adopted, serves: p.serves,
+		record: o.record(), adopted: o.adopted, serves: p.serves,
 		known: map[string]json.RawMessage{}, set: map[string]bool{}, gone: map[string]bool{},
 	}
 	if exists {
@@ -148,21 +148,22 @@ func (p *planner) adopts(o *object) bool {
 // entries plans what becomes of each entry.
 func (p *planner) entries(out *plan, o *object) {
 	place := p.namespace + "/" + p.SecretName
+	there := o.entries()
 	right := func(key string) bool { // what is there is what is wanted there
 		value, ok := p.wanted.values[key]
-		d, there := o.entries[key]
-		return ok && there && d == newDigest(place, value)
+		d, has := there[key]
+		return ok && has && d == newDigest(place, value)
 	}
 	ours := func(key string) bool { // it has not been changed since it was delivered
-		d, there := o.entries[key]
-		return there && d == out.record.Entries[key].Digest
+		d, has := there[key]
+		return has && d == out.record.Entries[key].Digest
 	}
 	for _, a := range p.wanted.auths { // recognise what somebody wrote just so
 		if _, recorded := out.record.Entries[a.Key]; !recorded && right(a.Key) {
 			out.record.Entries[a.Key] = p.entry(a, nil)
 		}
 	}
-	decision := p.decide(p.delivered(out, o, place, ours))
+	decision := p.decide(p.delivered(out, there, place, ours))
 	asked := map[string]bool{}
 	for _, d := range decision.Asked {
 		asked[d.Key] = true
@@ -171,7 +172,8 @@ func (p *planner) entries(out *plan, o *object) {
 		p.remove(out, d, asked[d.Key] || d.Blocks, ours(d.Key))
 	}
 	for _, a := range decision.Deliver {
-		p.deliver(out, o, a, right(a.Key), ours(a.Key))
+		_, has := there[a.Key]
+		p.deliver(out, a, has && !right(a.Key) && !ours(a.Key), right(a.Key))
 	}
 	for _, h := range decision.Held {
 		if ours(h.Key) {
@@ -183,21 +185,21 @@ func (p *planner) entries(out *plan, o *object) {
 	for _, k := range decision.Keep {
 		out.warn("%s: %s", k.Key, k.Reason)
 	}
-	p.onlyOurs(out, o)
+	p.onlyOurs(out, there)
 }
 
 // delivered returns what of the record is in the Secret, and forgets what is not. An
 // entry that somebody changed since is this store's still, but no other's.
-func (p *planner) delivered(out *plan, o *object, place string, ours func(string) bool) []deliver.Delivered {
+func (p *planner) delivered(out *plan, there map[string]digest, place string, ours func(string) bool) []deliver.Delivered {
 	var all []deliver.Delivered
 	for _, key := range out.record.keys() {
 		e := out.record.Entries[key]
 		own := e.Store == p.book.StoreID()
-		_, there := o.entries[key]
-		if !there && own {
+		_, has := there[key]
+		if !has && own {
 			delete(out.record.Entries, key)
 		}
-		if there && (own || ours(key)) {
+		if has && (own || ours(key)) {
 			all = append(all, deliver.Delivered{
 				Where: place, Key: key, GUID: e.GUID, Blocks: e.Blocks,
 				StoreID: e.Store, Revision: e.Revision, ExpiresAt: e.Expires,
@@ -238,11 +240,12 @@ func ordered(book *keyring.Book, d deliver.Delivered) bool {
 	return !ok || d.Revision < e.DropRevision
 }
 
-// deliver plans an entry, unless somebody else's is in its place.
-func (p *planner) deliver(out *plan, o *object, a keyring.Auth, right, ours bool) {
+// deliver plans an entry, unless somebody else's is in its place. other says that
+// there is one which is neither what was delivered nor what is wanted, right that it
+// is what is wanted.
+func (p *planner) deliver(out *plan, a keyring.Auth, other, right bool) {
 	old, recorded := out.record.Entries[a.Key]
-	ours = ours || recorded && old.Store == p.book.StoreID()
-	if _, there := o.entries[a.Key]; there && !right && !ours && !out.adopting {
+	if other && (!recorded || old.Store != p.book.StoreID()) && !out.adopting {
 		out.warn("it has an entry for %s that regcred did not write, which is left alone: remove it", a.Key)
 		return
 	}
@@ -282,11 +285,11 @@ func (p *planner) entry(a keyring.Auth, old *delivered) delivered {
 }
 
 // onlyOurs takes strangers' entries away where clients can bear just one.
-func (p *planner) onlyOurs(out *plan, o *object) {
+func (p *planner) onlyOurs(out *plan, there map[string]digest) {
 	if p.Dialect != keyring.Deis || !p.serves || len(out.known) == 0 {
 		return
 	}
-	for key := range o.entries {
+	for key := range there {
 		if _, ok := out.record.Entries[key]; !ok {
 			out.gone[key] = true
 		}
@@ -302,14 +305,14 @@ func (p *planner) act(out *plan, o *object, exists bool) {
 	}
 	if o.immutable && out.action == write && len(out.set)+len(out.gone) > 0 {
 		out.action, out.changed = leave, 0
-		out.record = o.record.clone()
+		out.record = o.record()
 		out.problem = "it is immutable, and so cannot be renewed: delete it, and it is made anew at once"
 	}
 }
 
 func (p *planner) actServing(out *plan, o *object, exists bool) {
 	same := exists && !out.adopting && len(out.set) == 0 && len(out.gone) == 0 &&
-		maps.Equal(out.record.Entries, o.record.Entries) && o.expires.Equal(out.record.expires().Truncate(time.Second))
+		maps.Equal(out.record.Entries, o.record().Entries) && o.expires.Equal(out.record.expires().Truncate(time.Second))
 	if !same && (exists || p.Dialect != keyring.Deis || len(out.known) > 0) {
 		out.action = write
 		if p.Annotate != nil {
@@ -328,11 +331,11 @@ func (p *planner) actEnding(out *plan, o *object) {
 		clear(out.gone)
 		out.changed = 0
 	}
-	forgotten := len(out.record.Entries) < len(o.record.Entries)
+	forgotten := len(out.record.Entries) < len(o.recorded)
 	switch empty := len(out.record.Entries) == 0; {
 	case empty && o.adopted:
 		out.action = disown
-	case empty && len(o.entries) == len(out.gone) && (forgotten || o.store == p.book.StoreID()):
+	case empty && len(o.present) == len(out.gone) && (forgotten || o.store == p.book.StoreID()):
 		out.action = erase
 	case forgotten:
 		out.action = write
@@ -356,8 +359,8 @@ func (p *plan) blind(o *object) bool {
 	if !o.plain {
 		return false
 	}
-	for key := range o.entries {
-		if _, known := p.known[key]; !known && !p.gone[key] {
+	for _, e := range o.present {
+		if _, known := p.known[e.key]; !known && !p.gone[e.key] {
 			return false
 		}
 	}

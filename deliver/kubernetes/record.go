@@ -120,15 +120,6 @@ func (r record) text() (string, error) {
 	return string(out), err
 }
 
-// clone returns a copy whose entries can be changed.
-func (r record) clone() record {
-	entries := maps.Clone(r.Entries)
-	if entries == nil {
-		entries = map[string]delivered{}
-	}
-	return record{r.Format, entries}
-}
-
 // keys returns the recorded keys in order.
 func (r record) keys() []string { return slices.Sorted(maps.Keys(r.Entries)) }
 
@@ -141,14 +132,4 @@ func (r record) expires() time.Time {
 		}
 	}
 	return first
-}
-
-// of reports whether the record has an entry that a store delivered.
-func (r record) of(storeID string) bool {
-	for _, e := range r.Entries {
-		if e.Store == storeID {
-			return true
-		}
-	}
-	return false
 }

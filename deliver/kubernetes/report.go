@@ -72,8 +72,7 @@ func (s *session) report(book *keyring.Book) (deliver.Report, error) {
 
 // count counts what a store has in a namespace.
 func count(r *deliver.Report, warnings remarks, p *place, storeID string, now time.Time) {
-	for _, key := range p.secret.record.keys() {
-		e := p.secret.record.Entries[key]
+	for _, e := range p.secret.recorded {
 		if e.Store != storeID {
 			continue
 		}
@@ -85,7 +84,7 @@ func count(r *deliver.Report, warnings remarks, p *place, storeID string, now ti
 			r.EarliestExpiry = e.Expires
 		}
 		if !now.Before(e.Expires) {
-			warnings.add(fmt.Sprintf("the login for %s expired at %s, and stays until a better one comes", key, e.Expires.Format(time.RFC3339)), p.name)
+			warnings.add(fmt.Sprintf("the login for %s expired at %s, and stays until a better one comes", e.key, e.Expires.Format(time.RFC3339)), p.name)
 		}
 	}
 }

@@ -36,15 +36,17 @@ func (s *session) rule(book *keyring.Book) rulings {
 		for _, d := range p.outcome.pending {
 			out[removalOf(book, p.name, d)] = ruling{verdict: verdictRemove}
 		}
-		if p.secret == nil || p.secret.target != s.o.Name || !p.secret.record.of(book.StoreID()) {
+		if p.secret == nil || p.secret.target != s.o.Name {
 			return
 		}
-		namespaces++
-		for _, e := range p.secret.record.Entries {
+		own := 0
+		for _, e := range p.secret.recorded {
 			if e.Store == book.StoreID() {
 				guids[e.GUID] = true
+				own = 1
 			}
 		}
+		namespaces += own
 	})
 	for r := range out {
 		if r.deleted != "" {

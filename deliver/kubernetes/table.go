@@ -112,6 +112,16 @@ func (t *table) setNamespace(name string, n *namespace) {
 	})
 }
 
+// secret returns the Secret that is remembered of a namespace, nil for none.
+func (t *table) secret(name string) *object {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p := t.places[name]; p != nil {
+		return p.secret
+	}
+	return nil
+}
+
 // setSecret remembers the Secret as of a resource version, nil: it is gone; unless a
 // newer one is known.
 func (t *table) setSecret(name, version string, o *object) {
@@ -211,7 +221,7 @@ func (t *table) tell(name, problem string) bool {
 func (p *place) status(now time.Time) NamespaceStatus {
 	s := NamespaceStatus{Namespace: p.name, Failed: p.outcome.err != nil, Conflict: p.outcome.problem != ""}
 	if p.secret != nil {
-		s.ExpiresAt = p.secret.record.expires()
+		s.ExpiresAt = p.secret.firstExpiry()
 	}
 	expired := !s.ExpiresAt.IsZero() && !now.Before(s.ExpiresAt)
 	s.Synced = p.settledBook != nil && !s.Conflict && !expired

@@ -31,7 +31,7 @@ func (s *session) stores() []string {
 		if p.secret.store != "" {
 			ids[p.secret.store] = true
 		}
-		for _, e := range p.secret.record.Entries {
+		for _, e := range p.secret.recorded {
 			ids[e.Store] = true
 		}
 	})
