@@ -19,6 +19,9 @@ func (w *writer) kubelet() {
 		for i, able := range w.able(regions) {
 			r := regions[i]
 			if !able {
+				if r.problem == "" {
+					w.remarks[r.entry] = "nothing is written for " + r.name + ": " + w.left[r.name]
+				}
 				continue
 			}
 			if above, ok := w.above(r); ok && above.GUID == r.entry.GUID {

@@ -117,7 +117,7 @@ func (c aCase) checkKubelet(r *rapid.T, image string, n counts) {
 	switch {
 	case at:
 		n["at a path"]++
-	case len(tries) == 0 && ok && c.sayable(image, want):
+	case len(tries) == 0 && ok && c.sayable(image):
 		r.Fatalf("%s: the kubelet has nothing to try, regcred gives %v\n%s", image, want, c.file)
 	case len(tries) == 0:
 		n["no login"]++
@@ -150,18 +150,15 @@ func (c aCase) deepest(repository string) (path string, at bool) {
 }
 
 // sayable reports whether the dialect has to give the login for an image: the keyring
-// names the image's host, and no path there.
-func (c aCase) sayable(image string, l login) bool {
+// names the image's host, and nothing says that the credential is left out there.
+func (c aCase) sayable(image string) bool {
 	img, err := imageref.ParseImage(image)
-	if err != nil || l.username == "" || strings.Contains(l.username, ":") {
+	if err != nil {
 		return false
 	}
-	var known, paths bool
-	for _, e := range c.keyring.Entries() {
-		if e.Location.Host() == img.Host() {
-			known = true
-			paths = paths || e.Location.Path() != ""
-		}
-	}
-	return known && !paths
+	m, _ := c.book.Lookup(c.keyring.Scope(), img)
+	omitted := slices.ContainsFunc(c.rendering.Omitted, func(o keyring.Omission) bool { return o.GUID == m.Entry.GUID })
+	return !omitted && slices.ContainsFunc(c.keyring.Entries(), func(e *keyring.Entry) bool {
+		return e.Location.Host() == img.Host()
+	})
 }
