@@ -18,6 +18,12 @@ const (
 	typeCredential = "registryCredential"
 )
 
+// States that a resource comes to rest in.
+const (
+	active   = "active"
+	inactive = "inactive"
+)
+
 // maxPages bounds a list. A page has at most 100 entries, unless a client asks for
 // more (gdapi's Pagination).
 const maxPages = 1000
@@ -56,18 +62,18 @@ type schema struct {
 	Links             map[string]string `json:"links"`
 }
 
-// environment is one environment of Rancher 1.x, as an API key sees it.
-type environment struct {
+// cattle is the API of one environment of Rancher 1.x, as an API key sees it.
+type cattle struct {
 	endpoint
 
-	where       string // for people
-	registries  schema
-	credentials schema
+	where      string // for people
+	registry   schema
+	credential schema
 }
 
-// open finds the environment: the URL's answer names the schemas in a header, and
+// openCattle finds the environment: the URL's answer names the schemas in a header, and
 // those the collections.
-func open(ctx context.Context, e endpoint) (*environment, error) {
+func openCattle(ctx context.Context, e endpoint) (*cattle, error) {
 	header, err := e.call(ctx, http.MethodGet, e.base.Path, nil, nil)
 	if err != nil {
 		return nil, e.explainOpen(err)
@@ -82,17 +88,17 @@ func open(ctx context.Context, e endpoint) (*environment, error) {
 	if _, err := e.call(ctx, http.MethodGet, link, nil, &schemas); err != nil {
 		return nil, e.explainOpen(err)
 	}
-	env := &environment{endpoint: e}
+	c := &cattle{endpoint: e}
 	for _, s := range schemas.Data {
 		switch s.ID {
 		case typeRegistry:
-			env.registries = s
+			c.registry = s
 		case typeCredential:
-			env.credentials = s
+			c.credential = s
 		}
 	}
-	env.where = whereOf(e.base.Host, env.credentials.Links["collection"])
-	return env, env.check()
+	c.where = whereOf(e.base.Host, c.credential.Links["collection"])
+	return c, c.check()
 }
 
 // whereOf names an environment by the host and the id that its links have.
@@ -105,23 +111,23 @@ func whereOf(host, link string) string {
 }
 
 // check says what the API key lacks.
-func (e *environment) check() error {
-	for _, s := range []schema{e.registries, e.credentials} {
+func (e *cattle) check() error {
+	for _, s := range []schema{e.registry, e.credential} {
 		if s.Links["collection"] == "" || !slices.Contains(s.CollectionMethods, http.MethodGet) {
 			return regcred.Errorf(regcred.Denied, "the API key sees no registries at %s: it must be one of an environment (in Rancher: API, Keys, Environment API Keys)", e.base.Host)
 		}
 	}
-	if slices.Contains(e.credentials.ResourceMethods, http.MethodPut) {
+	if slices.Contains(e.credential.ResourceMethods, http.MethodPut) {
 		return nil
 	}
-	if !strings.Contains(e.credentials.Links["collection"], "/projects/") {
+	if !strings.Contains(e.credential.Links["collection"], "/projects/") {
 		return regcred.Errorf(regcred.Denied, "the API key may not update registry credentials at %s: it is an account's key, and the URL names no environment: write .../projects/1aN behind it, or use a key of the environment", e.base.Host)
 	}
 	return regcred.Errorf(regcred.Denied, "the API key may not update registry credentials in %s: its role there is too small; it needs to be one of the environment's owners or members", e.where)
 }
 
 // mayCreate says whether the API key may create resources of a type.
-func (e *environment) mayCreate(s schema) error {
+func (e *cattle) mayCreate(s schema) error {
 	if slices.Contains(s.CollectionMethods, http.MethodPost) {
 		return nil
 	}
@@ -130,7 +136,7 @@ func (e *environment) mayCreate(s schema) error {
 
 // list returns the live resources of a collection, each once, whatever changes while
 // its pages are read.
-func (e *environment) list(ctx context.Context, link string) ([]resource, error) {
+func (e *cattle) list(ctx context.Context, link string) ([]resource, error) {
 	var all []resource
 	seen := map[string]bool{}
 	for range maxPages {
@@ -161,28 +167,28 @@ func (e *environment) list(ctx context.Context, link string) ([]resource, error)
 }
 
 // credentialsOf returns the live credentials of one registry.
-func (e *environment) credentialsOf(ctx context.Context, registryID string) ([]resource, error) {
-	return e.list(ctx, e.credentials.Links["collection"]+"?"+url.Values{"registryId": {registryID}}.Encode())
+func (e *cattle) credentialsOf(ctx context.Context, registryID string) ([]resource, error) {
+	return e.list(ctx, e.credential.Links["collection"]+"?"+url.Values{"registryId": {registryID}}.Encode())
 }
 
 // errTaken says that somebody else has just created the registry.
 var errTaken = errors.New("another writer created it just now")
 
 // createRegistry creates a registry. Errors: errTaken; as call.
-func (e *environment) createRegistry(ctx context.Context, serverAddress string) (resource, error) {
+func (e *cattle) createRegistry(ctx context.Context, serverAddress string) (resource, error) {
 	var made resource
-	if err := e.mayCreate(e.registries); err != nil {
+	if err := e.mayCreate(e.registry); err != nil {
 		return made, err
 	}
-	_, err := e.call(ctx, http.MethodPost, e.registries.Links["collection"], map[string]string{"serverAddress": serverAddress}, &made)
+	_, err := e.call(ctx, http.MethodPost, e.registry.Links["collection"], map[string]string{"serverAddress": serverAddress}, &made)
 	if r, ok := errors.AsType[*refusal](err); ok && r.code == "ServerAddressUsed" {
 		return made, errTaken
 	}
 	return made, e.explain(err)
 }
 
-// values are what is written to a credential.
-type values struct {
+// fields are what is written to a credential.
+type fields struct {
 	RegistryID  string `json:"registryId,omitempty"` // of a new one
 	PublicValue string `json:"publicValue"`
 	SecretValue string `json:"secretValue"`
@@ -191,24 +197,25 @@ type values struct {
 }
 
 // createCredential creates a credential.
-func (e *environment) createCredential(ctx context.Context, v values) (resource, error) {
+func (e *cattle) createCredential(ctx context.Context, registryID string, f fields) (resource, error) {
 	var made resource
-	if err := e.mayCreate(e.credentials); err != nil {
+	f.RegistryID = registryID
+	if err := e.mayCreate(e.credential); err != nil {
 		return made, err
 	}
-	_, err := e.call(ctx, http.MethodPost, e.credentials.Links["collection"], v, &made)
+	_, err := e.call(ctx, http.MethodPost, e.credential.Links["collection"], f, &made)
 	return made, e.explain(err)
 }
 
-// put writes to a credential.
-func (e *environment) put(ctx context.Context, r resource, v any) (resource, error) {
+// put writes to a credential: fields, or some of them.
+func (e *cattle) put(ctx context.Context, r resource, f any) (resource, error) {
 	var changed resource
-	_, err := e.call(ctx, http.MethodPut, r.Links["self"], v, &changed)
+	_, err := e.call(ctx, http.MethodPut, r.Links["self"], f, &changed)
 	return changed, e.explain(err)
 }
 
 // act has a resource take an action, such as activate.
-func (e *environment) act(ctx context.Context, r resource, action string) (resource, error) {
+func (e *cattle) act(ctx context.Context, r resource, action string) (resource, error) {
 	link, ok := r.Actions[action]
 	if !ok {
 		return r, regcred.Errorf(regcred.Denied, "the credential %s in %s is %s, and the API key may not %s it", r.ID, e.where, r.State, action)
@@ -219,7 +226,7 @@ func (e *environment) act(ctx context.Context, r resource, action string) (resou
 }
 
 // remove removes a resource that is inactive.
-func (e *environment) remove(ctx context.Context, r resource) error {
+func (e *cattle) remove(ctx context.Context, r resource) error {
 	_, err := e.call(ctx, http.MethodDelete, r.Links["self"], nil, nil)
 	if said, ok := errors.AsType[*refusal](err); ok && said.status == http.StatusNotFound {
 		return nil
@@ -236,7 +243,7 @@ const (
 )
 
 // settle waits until a resource has reached the state that it is on the way to.
-func (e *environment) settle(ctx context.Context, r resource) (resource, error) {
+func (e *cattle) settle(ctx context.Context, r resource) (resource, error) {
 	pause := settlePause
 	for range settleTries {
 		if !r.moving() {

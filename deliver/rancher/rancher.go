@@ -1,11 +1,10 @@
 // Package rancher keeps the registry credentials of Rancher right: those of an
-// environment of Rancher 1.x ([Target]), by the API that is called Cattle, in its
-// versions v1 and v2-beta; and the docker credentials of a project of Rancher 2.x
-// ([Project]).
+// environment of Rancher 1.x, by the API that is called Cattle, in its versions v1 and
+// v2-beta; or the docker credentials of a project of Rancher 2.x, by its API v3.
 //
-// Rancher 1.x has one login for a registry host. It shows no password again, so what
-// was delivered is recorded in the credential's description (see record): a restart
-// writes nothing again, and what somebody else put there is left alone.
+// Rancher shows no password again, so what was delivered is recorded in each
+// credential's description (see record): a restart writes nothing again, and what
+// somebody else put there is left alone.
 package rancher
 
 import (
@@ -53,6 +52,13 @@ type Options struct {
 	// registry's only credential, or else those whose user name is the login's, which
 	// is AWS for Amazon ECR.
 	PublicValue string
+	// Project is the id of a project of Rancher 2.x, "c-x:p-y", in place of an
+	// environment of Rancher 1.x. The URL then ends in /v3 or in nothing. Credentials
+	// that are missing are created, and those of others left alone, in any case.
+	Project string
+	// Namespace is the project's namespace whose credentials they are. Default: they
+	// are for all of its namespaces.
+	Namespace string
 	// NoAdopt leaves every credential alone that regcred did not create.
 	NoAdopt bool
 	// Email is written where the API asks for one (v1). Default none@none.com.
@@ -73,10 +79,11 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Target delivers a keyring to an environment of Rancher 1.x.
+// Target delivers a keyring to an environment of Rancher 1.x, or to a project of 2.x.
 type Target struct {
-	o   Options
-	api endpoint
+	o    Options
+	api  endpoint
+	open func(context.Context, endpoint, Options) (system, error)
 
 	mu     sync.Mutex
 	memory map[string]memo // by the credential's id
@@ -103,10 +110,15 @@ func New(o Options) *Target {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	t := &Target{o: o, memory: map[string]memo{}}
-	t.api = newEndpoint(o.URL, o.RootCAs, o.Transport, func(req *http.Request) {
-		req.SetBasicAuth(o.AccessKey, o.SecretKey.Reveal())
-	})
+	t := &Target{o: o, open: openEnvironment, memory: map[string]memo{}}
+	authorize := func(req *http.Request) { req.SetBasicAuth(o.AccessKey, o.SecretKey.Reveal()) }
+	if o.Project != "" {
+		t.o.AutoCreate, t.o.NoAdopt, t.o.PublicValue, t.open = true, true, "", openProject
+		authorize = func(req *http.Request) {
+			req.Header.Set("Authorization", "Bearer "+o.AccessKey+":"+o.SecretKey.Reveal())
+		}
+	}
+	t.api = newEndpoint(o.URL, o.RootCAs, o.Transport, authorize)
 	return t
 }
 
@@ -146,18 +158,18 @@ func (t *Target) Sync(ctx context.Context, book *keyring.Book, o deliver.SyncOpt
 	if err != nil {
 		return deliver.Report{}, err
 	}
-	env, err := open(ctx, t.api)
+	system, err := t.open(ctx, t.api, t.o)
 	if err != nil {
 		return deliver.Report{Omitted: rendering.Omitted}, err
 	}
 	for range attempts {
-		s := session{Target: t, env: env, book: book, now: time.Now(), confirmed: o.Confirmed}
+		s := session{Target: t, system: system, book: book, now: time.Now(), confirmed: o.Confirmed}
 		err = s.sync(ctx, rendering)
 		if !errors.Is(err, errTaken) {
 			return s.report, err
 		}
 	}
-	return deliver.Report{Omitted: rendering.Omitted}, regcred.Errorf(regcred.Unavailable, "others keep creating registries in %s: gave up after %d attempts", env.where, attempts)
+	return deliver.Report{Omitted: rendering.Omitted}, regcred.Errorf(regcred.Unavailable, "others keep creating registries in %s: gave up after %d attempts", system.name(), attempts)
 }
 
 // Watch implements deliver.Target: Rancher is looked at again at every interval.
@@ -181,11 +193,11 @@ func poll(ctx context.Context, interval time.Duration, changed func()) error {
 
 // Uninstall implements deliver.Target. Registries stay: others may use them too.
 func (t *Target) Uninstall(ctx context.Context, storeID string) error {
-	env, err := open(ctx, t.api)
+	system, err := t.open(ctx, t.api, t.o)
 	if err != nil {
 		return err
 	}
-	s := session{Target: t, env: env}
+	s := session{Target: t, system: system}
 	if err := s.read(ctx); err != nil {
 		return err
 	}

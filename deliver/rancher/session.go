@@ -13,26 +13,56 @@ import (
 	"regcred.dev/keyring"
 )
 
-// session is one sync of an environment.
+// system is where a session delivers to: an environment of Rancher 1.x, or a project
+// of Rancher 2.x.
+type system interface {
+	// name names it, for people.
+	name() string
+	// read returns the credentials that there are.
+	read(ctx context.Context) ([]*credential, error)
+	// unused says what keeps Rancher from using the chosen ones of a host's credentials,
+	// or that there are none.
+	unused(host string, there, chosen []*credential) []string
+	// create creates a credential for a host, and its registry where there is none.
+	// Errors: errTaken where somebody else has just done so.
+	create(ctx context.Context, host string, v values) (*credential, error)
+	// update writes into a credential.
+	update(ctx context.Context, c *credential, v values) error
+	// activate has an inactive credential used again.
+	activate(ctx context.Context, c *credential) error
+	// withdraw removes a credential that regcred created; one that was there before is
+	// deactivated, and is its users' again.
+	withdraw(ctx context.Context, c *credential) error
+}
+
+// values are what is written to a credential.
+type values struct {
+	username    string
+	password    regcred.Secret
+	description string
+}
+
+// session is one sync of a system.
 type session struct {
 	*Target
 
-	env       *environment
+	system    system
 	book      *keyring.Book
 	now       time.Time
 	confirmed []deliver.Hold
 
-	registries map[string][]resource // by host
-	all        []*credential
-	report     deliver.Report
-	failed     []error
+	all    []*credential
+	report deliver.Report
+	failed []error
 }
 
 // credential is a registry's credential, as it was found.
 type credential struct {
-	resource
+	id       string
+	host     string // its registry's; where that makes no sense, what identifies it
+	username string
+	active   bool
 
-	host     string // its registry's; where that makes no sense, the registry's id
 	text     string // its description without the record
 	record   record
 	recorded bool
@@ -44,7 +74,7 @@ type credential struct {
 }
 
 // key names the credential for the rule of deliver.Decide, and for people.
-func (c *credential) key() string { return c.host + " (" + c.ID + ")" }
+func (c *credential) key() string { return c.host + " (" + c.id + ")" }
 
 // sync makes the environment match. Errors: errTaken where it has to start over.
 func (s *session) sync(ctx context.Context, rendering keyring.Rendering) error {
@@ -91,38 +121,14 @@ func (s *session) sync(ctx context.Context, rendering keyring.Rendering) error {
 	return s.err(ctx)
 }
 
-// read lists the environment's registries and credentials.
-func (s *session) read(ctx context.Context) error {
-	registries, err := s.env.list(ctx, s.env.registries.Links["collection"])
-	if err != nil {
-		return err
-	}
-	credentials, err := s.env.list(ctx, s.env.credentials.Links["collection"])
-	if err != nil {
-		return err
-	}
-	hosts := map[string]string{} // by the registry's id
-	s.registries = map[string][]resource{}
-	for _, r := range registries {
-		host, ok := hostOf(r.ServerAddress)
-		if !ok {
-			s.o.Log.Debug("a registry of Rancher's is passed over: its address names no host", "registry", r.ID)
-			continue
-		}
-		hosts[r.ID] = host
-		s.registries[host] = append(s.registries[host], r)
-	}
-	for _, r := range credentials {
-		c := &credential{resource: r, host: hosts[r.RegistryID]}
-		if c.host == "" {
-			c.host = "registry " + r.RegistryID
-		}
-		c.text, c.record, c.recorded = parseRecord(r.Description)
-		_, known := s.recall(r.ID)
+// read finds the credentials that there are.
+func (s *session) read(ctx context.Context) (err error) {
+	s.all, err = s.system.read(ctx)
+	for _, c := range s.all {
+		_, known := s.recall(c.id)
 		c.edited = known && !c.recorded
-		s.all = append(s.all, c)
 	}
-	return nil
+	return err
 }
 
 // delivered says what was delivered: by the records, and where somebody wrote over
@@ -131,12 +137,12 @@ func (s *session) delivered() []deliver.Delivered {
 	var list []deliver.Delivered
 	for _, c := range s.all {
 		r := c.record
-		if m, ok := s.recall(c.ID); ok && c.edited {
+		if m, ok := s.recall(c.id); ok && c.edited {
 			r = m.record
 		}
 		if c.recorded || c.edited && r.Store == s.book.StoreID() {
 			list = append(list, deliver.Delivered{
-				Where: s.env.where, Key: c.key(), GUID: r.GUID, StoreID: r.Store, Revision: r.Revision, ExpiresAt: r.Expires,
+				Where: s.system.name(), Key: c.key(), GUID: r.GUID, StoreID: r.Store, Revision: r.Revision, ExpiresAt: r.Expires,
 			})
 		}
 	}
@@ -163,7 +169,7 @@ func (s *session) find(key string) *credential {
 // longer regcred's.
 func (s *session) hold(h deliver.Hold) {
 	if c := s.find(h.Key); c.edited {
-		s.forget(c.ID)
+		s.forget(c.id)
 		return
 	}
 	s.report.Held = append(s.report.Held, h)
@@ -211,5 +217,5 @@ func (s *session) err(ctx context.Context) error {
 }
 
 func (s *session) warn(format string, args ...any) {
-	s.report.Warnings = append(s.report.Warnings, s.env.where+": "+strings.TrimSpace(fmt.Sprintf(format, args...)))
+	s.report.Warnings = append(s.report.Warnings, s.system.name()+": "+strings.TrimSpace(fmt.Sprintf(format, args...)))
 }
