@@ -43,6 +43,7 @@ func TestRights(t *testing.T) {
 			"config: {targets: [{kubernetes: {secret_name: registry-pull}}]}",
 			cluster("registry-pull"),
 		},
+		"a name of digits": {`config: {targets: [{kubernetes: {secret_name: "2026"}}]}`, cluster("2026")},
 		"ServiceAccounts by name": {
 			"config: {targets: [{kubernetes: {service_accounts: [default, builder]}}]}",
 			cluster("regcred", rule("", "serviceaccounts", []string{"default", "builder"}, "get", "list", "watch", "patch")),

@@ -16,7 +16,7 @@
 
 {{- define "regcred.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "regcred.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ quote .Release.Name }}
 {{- end }}
 
 {{- define "regcred.labels" -}}

@@ -51,7 +51,7 @@
 {{- end }}
 {{- range $i, $mount := .Values.extraSecretMounts }}
 - name: secret-{{ $i }}
-  mountPath: {{ $mount.mountPath }}
+  mountPath: {{ quote $mount.mountPath }}
   readOnly: true
 {{- end }}
 {{- end }}
@@ -62,7 +62,7 @@
 {{- if include "regcred.refresher" . }}
 - name: registry-secret
   secret:
-    secretName: {{ include "regcred.registrySecretName" . }}
+    secretName: {{ include "regcred.registrySecretName" . | quote }}
 {{- else }}
 - name: config
   configMap:
@@ -70,7 +70,7 @@
 - name: data
   {{- if .Values.persistence.enabled }}
   persistentVolumeClaim:
-    claimName: {{ default (include "regcred.fullname" .) .Values.persistence.existingClaim }}
+    claimName: {{ default (include "regcred.fullname" .) .Values.persistence.existingClaim | quote }}
   {{- else }}
   emptyDir: {}
   {{- end }}
@@ -78,7 +78,7 @@
 {{- range $i, $mount := .Values.extraSecretMounts }}
 - name: secret-{{ $i }}
   secret:
-    secretName: {{ $mount.secretName }}
+    secretName: {{ quote $mount.secretName }}
     {{- with $mount.items }}
     items:
       {{- toYaml . | nindent 6 }}

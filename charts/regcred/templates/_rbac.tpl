@@ -25,7 +25,7 @@ The targets that are this cluster, as a YAML list: those with a kubeconfig are o
 {{- define "regcred.targetRules" -}}
 - apiGroups: [""]
   resources: [secrets]
-  resourceNames: [{{ default "regcred" .secret_name }}]
+  resourceNames: [{{ default "regcred" .secret_name | quote }}]
   verbs: [get, list, watch, update, delete]
 - apiGroups: [""]
   resources: [secrets]
@@ -102,14 +102,14 @@ roleRef:
   name: {{ .name }}
 subjects:
   - kind: ServiceAccount
-    name: {{ include "regcred.serviceAccountName" .root }}
-    namespace: {{ .root.Release.Namespace }}
+    name: {{ include "regcred.serviceAccountName" .root | quote }}
+    namespace: {{ quote .root.Release.Namespace }}
 {{- end }}
 
 {{- define "regcred.roleMetadata" -}}
 name: {{ .name }}
 {{- with .namespace }}
-namespace: {{ . }}
+namespace: {{ quote . }}
 {{- end }}
 labels:
   {{- include "regcred.labels" .root | nindent 2 }}
