@@ -3,12 +3,14 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -21,6 +23,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -107,18 +110,18 @@ func (w *workflow) mount(files map[string]string) {
 	}
 }
 
-// account gives a user of the cluster the rights that the chart gives the pod, and
+// account gives a user of the cluster the rights that docs/deis.md gives the pod, and
 // returns how it reaches the API server.
 func (w *workflow) account() *rest.Config {
 	w.Helper()
 	user := "system:serviceaccount:" + w.namespace + ":regcred"
-	core := []string{""}
-	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: w.namespace}, Rules: []rbacv1.PolicyRule{
-		{APIGroups: core, Resources: []string{"namespaces"}, Verbs: []string{"list", "watch"}},
-		{APIGroups: core, Resources: []string{"secrets"}, Verbs: []string{"create"}},
-		{APIGroups: core, Resources: []string{"secrets"}, ResourceNames: []string{w.secretName()}, Verbs: []string{"get", "list", "watch", "update", "delete"}},
-		{APIGroups: core, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
-	}}
+	role := w.documentedRole()
+	role.Name = w.namespace
+	for i := range role.Rules {
+		if role.Rules[i].ResourceNames != nil {
+			role.Rules[i].ResourceNames = []string{w.secretName()}
+		}
+	}
 	binding := &rbacv1.ClusterRoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: w.namespace},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: w.namespace},
@@ -132,6 +135,22 @@ func (w *workflow) account() *rest.Config {
 		w.Fatal(err)
 	}
 	return w.cluster.As(user)
+}
+
+// documentedRole reads the ClusterRole of docs/deis.md.
+func (w *workflow) documentedRole() *rbacv1.ClusterRole {
+	w.Helper()
+	doc, err := os.ReadFile("../../../docs/deis.md")
+	if err != nil {
+		w.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(doc), "```yaml\n")
+	text, _, _ = strings.Cut(text, "```")
+	role := new(rbacv1.ClusterRole)
+	if err := yaml.Unmarshal([]byte(text), role); err != nil || role.Kind != "ClusterRole" || len(role.Rules) != 4 {
+		w.Fatalf("docs/deis.md has no ClusterRole: %v\n%s", err, text)
+	}
+	return role
 }
 
 // start runs the pod until stop is called, or the test ends.
@@ -208,7 +227,7 @@ func (w *workflow) pulls(namespace, registry string) error {
 	}
 	entry, ok := file.Auths[registry]
 	if len(file.Auths) != 1 || !ok || entry.Email != "none@none.com" {
-		return fmt.Errorf("%s: its entries are %v", namespace, file.Auths)
+		return fmt.Errorf("%s: its entries are for %s", namespace, slices.Sorted(maps.Keys(file.Auths)))
 	}
 	username, password, _ := strings.Cut(string(entry.Auth), ":")
 	_, aws := w.aws.Find(password)
@@ -245,7 +264,7 @@ func TestDeisOnKubernetes(t *testing.T) {
 	for name, test := range map[string]func(*workflow){
 		"install": deisInstall, "restart": deisRestart, "renewal": deisRenewal, "adoption": deisAdoption,
 		"changed files": deisChangedFiles, "outage of ECR": deisIssuerOutage, "outage of Kubernetes": deisAPIOutage,
-		"GCR": deisGoogle, "failing Kubernetes": deisFaults,
+		"GCR": deisGoogle, "failing Kubernetes": deisFaults, "another release": deisMoves,
 	} {
 		t.Run(name, func(t *testing.T) { test(newWorkflow(t, c)) })
 	}
@@ -486,6 +505,30 @@ func deisChangedFiles(w *workflow) {
 	w.start()
 	w.pull(deisRegistry, namespaces...)
 	w.noKeys()
+}
+
+// deisMoves installs the release anew in another namespace, without uninstalling: apps
+// have the logins of the new one.
+func deisMoves(w *workflow) {
+	app := w.app()
+	_, stop := w.start()
+	w.pull(deisRegistry, app, w.namespace)
+	stop()
+	before, err := w.get(app)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.namespace = w.cluster.Namespace(w.T, "hephy", nil)
+	w.start()
+	w.pull(deisRegistry, w.namespace)
+	w.eventually(func() error {
+		after, err := w.get(app)
+		if err == nil && bytes.Equal(after.Data[corev1.DockerConfigJsonKey], before.Data[corev1.DockerConfigJsonKey]) {
+			err = fmt.Errorf("the app still has the login of the release before")
+		}
+		return err
+	})
+	w.pull(deisRegistry, app)
 }
 
 // deisIssuerOutage: what is delivered stays while ECR does not answer, also over a

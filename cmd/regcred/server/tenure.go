@@ -33,11 +33,11 @@ type tenure struct {
 	parts  sync.WaitGroup
 }
 
-// storeID returns the id of the store, which never changes, so that what was delivered
-// before a restart is known as its own.
+// storeID returns the id of the store. It follows from what the secrets are called, so
+// that what was delivered before a restart is known as its own, also where the release
+// has moved to another namespace meanwhile.
 func (d *Deis) storeID() string {
-	c := d.o.Config
-	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://regcred.dev/deis/"+c.Namespace+"/"+c.SecretName())).String()
+	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://regcred.dev/deis/"+d.o.Config.SecretName())).String()
 }
 
 // firstRevision returns the revision that a store of now goes on from. It is the time:
