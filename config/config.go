@@ -78,6 +78,8 @@ type Target struct {
 	// Kubernetes is set where it is a cluster. Scope is then the foundation: the
 	// cluster's namespaces have scopes of their own.
 	Kubernetes *Kubernetes
+	// Rancher is set where it is an environment or a project of Rancher.
+	Rancher *Rancher
 }
 
 // DockerConfig is a target of docker config files.

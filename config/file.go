@@ -52,6 +52,7 @@ type fileTarget struct {
 	Name         text              `yaml:"name"`
 	DockerConfig *fileDockerConfig `yaml:"dockerconfig"`
 	Kubernetes   *fileKubernetes   `yaml:"kubernetes"`
+	Rancher      *fileRancher      `yaml:"rancher"`
 }
 
 type fileDockerConfig struct {
@@ -122,7 +123,7 @@ func (f file) credentials(p *parser) []Credential {
 
 func (f file) targets(p *parser) []Target {
 	var list []Target
-	names, paths := map[string]int{}, map[string]int{}
+	names, paths, environments := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, t := range f.Targets {
 		target, line := t.target(p)
 		if other, ok := names[target.Name]; ok {
@@ -131,6 +132,13 @@ func (f file) targets(p *parser) []Target {
 		names[target.Name] = line
 		if target.DockerConfig != nil {
 			p.unshared(target.DockerConfig.Paths, line, paths)
+		}
+		if target.Rancher != nil {
+			environment := target.Rancher.environment()
+			if other, ok := environments[environment]; ok && environment != "" {
+				p.problem(line, "target %q: line %d delivers into the same place of Rancher already: each would take away what the other delivers", target.Name, other)
+			}
+			environments[environment] = line
 		}
 		list = append(list, target)
 	}
@@ -285,15 +293,23 @@ func (f fileCredential) settings(p *parser, c *Credential) {
 
 func (f fileTarget) target(p *parser) (t Target, line int) {
 	line = max(f.Name.line, 1)
+	kinds := 0
+	for _, is := range []bool{f.DockerConfig != nil, f.Kubernetes != nil, f.Rancher != nil} {
+		if is {
+			kinds++
+		}
+	}
 	switch {
-	case f.DockerConfig != nil && f.Kubernetes != nil:
-		p.problem(line, "target %q: it is either dockerconfig or kubernetes: make two targets of it", f.Name.value)
+	case kinds > 1:
+		p.problem(line, "target %q: it is either dockerconfig, kubernetes or rancher: make several targets of it", f.Name.value)
+	case f.Rancher != nil:
+		return f.rancher(p)
 	case f.DockerConfig != nil:
 		return f.dockerConfig(p)
 	case f.Kubernetes != nil:
 		return f.kubernetes(p)
 	default:
-		p.problem(line, "target %q: say what it is: it needs the key dockerconfig, or kubernetes ({} where the defaults hold)", f.Name.value)
+		p.problem(line, "target %q: say what it is: it needs the key dockerconfig, rancher, or kubernetes ({} where the defaults hold)", f.Name.value)
 	}
 	return Target{Name: f.Name.value}, line
 }

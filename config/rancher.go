@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"log/slog"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -208,10 +209,7 @@ func (c Credential) behind(proxy string, accounts []string) ([]Credential, error
 
 // with returns a copy that has a setting more.
 func (c Credential) with(name, value string) Credential {
-	settings := map[string]string{name: value}
-	for name, value := range c.Settings {
-		settings[name] = value
-	}
-	c.Settings = settings
+	c.Settings = maps.Clone(c.Settings)
+	c.Settings[name] = value
 	return c
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -296,9 +297,7 @@ func TestRancherSettings(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRanch(t)
-				for name, value := range test.env {
-					r.env[name] = value
-				}
+				maps.Copy(r.env, test.env)
 				if test.set != nil {
 					test.set(r)
 				}

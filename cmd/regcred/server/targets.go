@@ -11,6 +11,7 @@ import (
 	"regcred.dev/deliver"
 	"regcred.dev/deliver/dockerconfig"
 	"regcred.dev/deliver/kubernetes"
+	"regcred.dev/deliver/rancher"
 	"regcred.dev/store/sqlite"
 )
 
@@ -18,6 +19,10 @@ import (
 func newTargets(list []config.Target, log *slog.Logger) ([]deliver.Target, error) {
 	var targets []deliver.Target
 	for _, t := range list {
+		if t.Rancher != nil {
+			targets = append(targets, newRancherTarget(t, log))
+			continue
+		}
 		if t.Kubernetes != nil {
 			target, err := newKubernetes(t, log)
 			if err != nil {
@@ -32,6 +37,15 @@ func newTargets(list []config.Target, log *slog.Logger) ([]deliver.Target, error
 		}))
 	}
 	return targets, nil
+}
+
+func newRancherTarget(t config.Target, log *slog.Logger) *rancher.Target {
+	r := t.Rancher
+	return rancher.New(rancher.Options{
+		Name: t.Name, URL: r.URL, AccessKey: r.AccessKey, SecretKey: r.SecretKey, Scope: t.Scope,
+		Project: r.Project, Namespace: r.Namespace, AutoCreate: r.AutoCreate, PublicValue: r.PublicValue, NoAdopt: r.NoAdopt,
+		Email: r.Email, Broaden: r.Broaden, RootCAs: r.RootCAs, Log: log.With("target", t.Name),
+	})
 }
 
 func newKubernetes(t config.Target, log *slog.Logger) (*kubernetes.Target, error) {
