@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -233,7 +234,7 @@ func TestWorkloadTokensAreNotSaid(t *testing.T) {
 	if !strings.Contains(said.String(), "logins released") {
 		t.Error("the log does not say that a login was released")
 	}
-	secrets := append(unavailable, tokens[http.StatusOK], tokens[http.StatusUnauthorized], "canary-password-4711")
+	secrets := slices.Concat(unavailable, []string{tokens[http.StatusOK], tokens[http.StatusUnauthorized], "canary-password-4711"})
 	for _, secret := range secrets {
 		if dot := strings.LastIndexByte(secret, '.'); dot > 0 {
 			secret = secret[dot+1:] // the signature: whoever has it has the token
