@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -462,6 +463,9 @@ func FuzzReadPrevious(f *testing.F) {
 	c := regcred.Credential{Provider: "ecr", Secrets: map[string]regcred.Secret{"secret-access-key": regcred.NewSecret(secretKey)}}
 	f.Fuzz(func(t *testing.T, file []byte, annotation string) {
 		p := readPrevious(file, annotation)
+		if p.revision > math.MaxInt64 {
+			t.Errorf("revisions go on from %d", p.revision)
+		}
 		if p.of(c) {
 			t.Errorf("%q beside %q passes for our own", annotation, file)
 		}

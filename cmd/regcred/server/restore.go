@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -138,7 +139,8 @@ func readPrevious(file []byte, annotation string) previous {
 	if json.Unmarshal([]byte(annotation), &r) != nil {
 		return previous{}
 	}
-	before := previous{revision: r.Revision, seal: r.Seal}
+	// Whatever somebody wrote there, revisions can grow from it.
+	before := previous{revision: min(r.Revision, math.MaxInt64), seal: r.Seal}
 	if json.Unmarshal(file, &config) != nil || len(config.Auths) != 1 {
 		return before
 	}
