@@ -346,3 +346,51 @@ func TestDecideProperties(t *testing.T) {
 		}
 	})
 }
+
+// TestEnd: a place that is no longer served loses what the book's store delivered,
+// whatever became of the credential.
+func TestEnd(t *testing.T) {
+	for _, test := range []struct {
+		name       string
+		delivered  *deliver.Delivered
+		notCurrent bool
+		want       string
+		confirmed  string
+	}{
+		{"has a login", there("has"), false, "[remove]", "[remove]"},
+		{"has none", there("bare"), false, "[remove]", "[remove]"},
+		{"unknown", there("unknown"), false, "[remove]", "[remove]"},
+		{"deleted", there("gone"), false, "[remove]", "[remove]"},
+		{"block", there("", blocks), false, "[remove]", "[remove]"},
+		{"other store", there("has", other), false, "[hold]", "[remove]"},
+		{"older book", there("has", newer), false, "[hold]", "[remove]"},
+		{"book not current", there("has"), true, "[hold]", "[hold]"},
+	} {
+		book := newBook(current)
+		if test.notCurrent {
+			book = keyring.New("s1").Now()
+		}
+		all := []deliver.Delivered{*test.delivered}
+		if got := outcome(deliver.End(book, all, nil)); got != test.want {
+			t.Errorf("%s: decided %s, want %s", test.name, got, test.want)
+		}
+		confirmed := deliver.End(book, all, []deliver.Hold{{Delivered: *test.delivered}})
+		if got := outcome(confirmed); got != test.confirmed {
+			t.Errorf("%s, confirmed: decided %s, want %s", test.name, got, test.confirmed)
+		}
+		if test.confirmed == "[remove]" && len(confirmed.Asked) != 1 && test.want == "[hold]" {
+			t.Errorf("%s: what was confirmed is not said to be asked for", test.name)
+		}
+	}
+}
+
+func TestTooMany(t *testing.T) {
+	for _, test := range []struct {
+		n, all int
+		want   bool
+	}{{0, 0, false}, {10, 10, false}, {11, 11, true}, {11, 110, false}, {11, 109, true}, {100, 1000, false}} {
+		if got := deliver.TooMany(test.n, test.all); got != test.want {
+			t.Errorf("%d of %d are too many: %v", test.n, test.all, got)
+		}
+	}
+}

@@ -114,9 +114,8 @@ func (d dockerCredential) credentials() []*credential {
 		}
 		c := &credential{id: d.ID, host: host, username: registry.Username, active: true}
 		c.text, c.record, c.recorded = parseRecord(d.Description)
-		if len(d.Registries) > 1 {
-			c.recorded = false // regcred writes one host into each
-		}
+		c.shared = len(d.Registries) > 1 // regcred writes one host into each
+		c.recorded = c.recorded && !c.shared
 		list = append(list, c)
 	}
 	return list

@@ -121,3 +121,17 @@ func TestProjectRefusals(t *testing.T) {
 		})
 	}
 }
+
+// TestProjectShared: what somebody added a host to is his own from then on.
+func TestProjectShared(t *testing.T) {
+	fake := newV3(fakecattle.V3Options{})
+	tg, b := projectTarget(fake, "", nil), book(1, ecrHost)
+	mustSync(t, tg, b)
+	theirs := map[string]fakecattle.V3Login{ecrHost: {Username: "AWS", Password: "x"}, "other.example.com": {Username: "u", Password: "y"}}
+	fake.Put(project, "", fake.Name(project, "", ecrHost), theirs)
+	report := mustSync(t, tg, b)
+	wantWarnings(t, report, "conflict")
+	if report.Changed != 0 || len(fake.Logins(project, "")) != 2 {
+		t.Errorf("%+v, %v", report, fake.Logins(project, ""))
+	}
+}

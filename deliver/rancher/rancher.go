@@ -65,10 +65,11 @@ type Options struct {
 	Email string
 	// Broaden lets a lone path credential stand for its host.
 	Broaden bool
-	// LeaveUnknown leaves alone, in place of holding it, what was delivered of a
-	// credential that the store has never heard of: for a store that begins anew with
-	// each process, and shares its id with others.
-	LeaveUnknown bool
+	// Peers says that the store begins anew with each process, and shares its id with
+	// those of others that deliver to the same place. What they delivered of credentials
+	// that the book does not have is then left alone, in place of holding it; and of two
+	// logins of one credential the one that expires last stays.
+	Peers bool
 	// RootCAs verify Rancher in place of the system's authorities.
 	RootCAs *x509.CertPool
 	// Interval is how often changes by others are looked for. Default DefaultInterval.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -69,6 +68,8 @@ type credential struct {
 	// edited says that this process delivered into it, and the record is gone: it is
 	// no longer what was delivered.
 	edited bool
+	// shared says that it has logins for other hosts too: it is never regcred's.
+	shared bool
 	// gone says that it was taken away by this session.
 	gone bool
 }
@@ -82,21 +83,10 @@ func (s *session) sync(ctx context.Context, rendering keyring.Rendering) error {
 	if err := s.read(ctx); err != nil {
 		return err
 	}
-	slots := s.plan(rendering.Auths)
-	wanted := make([]keyring.Auth, 0, len(slots))
-	byKey := make(map[string]slot, len(slots))
-	for _, place := range slots {
-		a := place.auth
-		a.Key = place.key()
-		wanted = append(wanted, a)
-		byKey[a.Key] = place
-	}
+	wanted, byKey := s.wanted(rendering.Auths)
 	delivered := s.delivered()
-	if s.o.LeaveUnknown {
-		delivered = slices.DeleteFunc(delivered, func(d deliver.Delivered) bool {
-			_, isWanted := byKey[d.Key]
-			return !isWanted && !s.knows(d)
-		})
+	if s.o.Peers {
+		wanted, delivered = s.besidePeers(wanted, delivered)
 	}
 	decision := deliver.Decide(s.now, s.book, wanted, delivered, s.confirmed)
 	for _, d := range decision.Remove {
@@ -121,12 +111,25 @@ func (s *session) sync(ctx context.Context, rendering keyring.Rendering) error {
 	return s.err(ctx)
 }
 
+// wanted returns the logins with the keys of their places, and the places by key.
+func (s *session) wanted(auths []keyring.Auth) ([]keyring.Auth, map[string]slot) {
+	var list []keyring.Auth
+	byKey := map[string]slot{}
+	for _, place := range s.plan(auths) {
+		a := place.auth
+		a.Key = place.key()
+		list = append(list, a)
+		byKey[a.Key] = place
+	}
+	return list, byKey
+}
+
 // read finds the credentials that there are.
 func (s *session) read(ctx context.Context) (err error) {
 	s.all, err = s.system.read(ctx)
 	for _, c := range s.all {
 		_, known := s.recall(c.id)
-		c.edited = known && !c.recorded
+		c.edited = known && !c.recorded && !c.shared
 	}
 	return err
 }
@@ -147,13 +150,6 @@ func (s *session) delivered() []deliver.Delivered {
 		}
 	}
 	return list
-}
-
-// knows reports whether the book's store has, or had, the credential of an entry.
-func (s *session) knows(d deliver.Delivered) bool {
-	_, has := s.book.Get(d.GUID)
-	_, had := s.book.Deleted(d.GUID)
-	return has || had
 }
 
 func (s *session) find(key string) *credential {
@@ -181,7 +177,7 @@ func (s *session) sum() {
 		if !c.recorded || c.gone || c.record.Store != s.book.StoreID() {
 			continue
 		}
-		if _, known := s.book.Get(c.record.GUID); s.o.LeaveUnknown && !known {
+		if _, known := s.book.Get(c.record.GUID); s.o.Peers && !known {
 			continue
 		}
 		s.report.Delivered++
