@@ -7,6 +7,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"math/big"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -119,5 +121,33 @@ func TestRancherTargetProblems(t *testing.T) {
 	both := "targets:\n  - {name: a, dockerconfig: {path: /x}, rancher: {url: 'http://h/v1', " + keys + "}}\n"
 	if _, err := config.Parse("regcred.yaml", []byte(both), sources); err == nil || !strings.Contains(err.Error(), "it is either dockerconfig, kubernetes or rancher") {
 		t.Errorf("a target of two kinds: %v", err)
+	}
+}
+
+// TestRancherGuide parses the examples of docs/rancher.md.
+func TestRancherGuide(t *testing.T) {
+	page, err := os.ReadFile("../docs/rancher.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := config.Sources{
+		Getenv:   func(string) (string, bool) { return "from-env", true },
+		ReadFile: func(string) ([]byte, error) { return []byte("from-file"), nil },
+	}
+	examples := regexp.MustCompile("(?s)```yaml\n(targets:\n.*?)```").FindAllSubmatch(page, -1)
+	if len(examples) != 3 {
+		t.Fatalf("the page has %d examples", len(examples))
+	}
+	for i, e := range examples {
+		cfg, err := config.Parse("regcred.yaml", e[1], from)
+		if err != nil {
+			t.Errorf("%v in\n%s", err, e[1])
+			continue
+		}
+		for _, target := range cfg.Targets {
+			if (target.Kubernetes != nil) != (i == 1) || (target.Rancher != nil) != (i != 1) {
+				t.Errorf("example %d is %+v", i, target)
+			}
+		}
 	}
 }

@@ -88,7 +88,7 @@ func newRancher(ctx context.Context, o RancherOptions) (*Rancher, error) {
 	r.fresh = refresh.New(refresh.Options{Store: r.store, Providers: map[string]regcred.Provider{ecr.Name: provider}, Log: o.Log})
 	r.targets = []deliver.Target{rancher.New(rancher.Options{
 		Name: "rancher", URL: c.URL, AccessKey: c.AccessKey, SecretKey: c.SecretKey,
-		AutoCreate: c.AutoCreate, LeaveUnknown: true, Transport: o.Rancher, Log: o.Log,
+		AutoCreate: c.AutoCreate, Peers: true, Transport: o.Rancher, Log: o.Log,
 	})}
 	r.runner = deliver.NewRunner(deliver.Options{Books: r.books, Targets: r.targets, Log: o.Log})
 	return r, nil

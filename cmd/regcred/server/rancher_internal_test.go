@@ -341,6 +341,38 @@ func TestRancherSharedEnvironment(t *testing.T) {
 	})
 }
 
+// TestRancherTwice: two containers with the same settings neither quarrel nor leave a
+// gap, whichever ends first.
+func TestRancherTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRanch(t)
+		r.registry(ecrEast)
+		_, stopFirst := r.start()
+		pass(time.Hour)
+		_, stopSecond := r.start()
+		watch := func(d time.Duration) {
+			t.Helper()
+			for until := time.Now().Add(d); time.Now().Before(until); pass(time.Minute) {
+				r.mustPull(ecrEast)
+			}
+		}
+		watch(36 * time.Hour)
+		if n := r.cattle.Calls()[fakecattle.CallUpdate]; n > 15 { // each renews every 6 hours
+			t.Errorf("%d writes in 36 hours", n)
+		}
+		stopSecond()
+		watch(24 * time.Hour)
+		_, stopThird := r.start()
+		pass(time.Hour)
+		stopFirst()
+		watch(24 * time.Hour)
+		stopThird()
+		if strings.Contains(r.log.String(), "delivery holds") {
+			t.Errorf("something is held:\n%s", tail(r.log.String()))
+		}
+	})
+}
+
 // TestRancherReady: what is wrong is said at /readyz, also while /ping answers.
 func TestRancherReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
