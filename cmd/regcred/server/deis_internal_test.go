@@ -46,6 +46,13 @@ type cluster struct {
 	annotate func(string, []keyring.Auth) map[string]string
 }
 
+// setDown has the API server answer no more, or again.
+func (c *cluster) setDown(down bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.down = down
+}
+
 // Get implements secrets.
 func (c *cluster) Get(_ context.Context, name string, _ metav1.GetOptions) (*v1.Secret, error) {
 	c.mu.Lock()
@@ -325,7 +332,7 @@ func TestDeisWaitsForKubernetes(t *testing.T) {
 		s := newStage(t)
 		_, stop := s.start()
 		stop()
-		s.cluster.down = true
+		s.cluster.setDown(true)
 		d, stop := s.start()
 		defer stop()
 		pass(10 * time.Minute)
@@ -335,7 +342,7 @@ func TestDeisWaitsForKubernetes(t *testing.T) {
 		if n := strings.Count(s.log.String(), "cannot be read from Kubernetes yet"); n != 1 {
 			t.Errorf("it is said %d times", n)
 		}
-		s.cluster.down = false
+		s.cluster.setDown(false)
 		pass(2 * time.Minute)
 		s.expect(registryHost, true)
 		if err := d.ready(time.Now()); err != nil || s.mints() != 1 {
