@@ -41,6 +41,9 @@ func TestNamespacesMatch(t *testing.T) {
 		{Namespaces{Selector: "team=a"}, "kube-system", labels.Set{"team": "a"}, true},
 		{Namespaces{Selector: "team=a", Include: []string{"app-*"}}, "shop", labels.Set{"team": "a"}, false},
 		{Namespaces{Selector: "team=a", Also: []string{"deis"}}, "deis", nil, true},
+		// The project of Rancher 2.x that a namespace is in (docs/rancher.md).
+		{Namespaces{Selector: "field.cattle.io/projectId=p-ijklm"}, "x", labels.Set{"field.cattle.io/projectId": "p-ijklm"}, true},
+		{Namespaces{Selector: "field.cattle.io/projectId=p-ijklm"}, "x", labels.Set{"field.cattle.io/projectId": "p-other"}, false},
 	} {
 		o := Options{Namespaces: test.namespaces}
 		o.setDefaults()
