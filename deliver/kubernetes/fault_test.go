@@ -183,10 +183,6 @@ func TestThrottled(t *testing.T) {
 	}
 }
 
-func writesSecrets(call kubetest.Call) bool {
-	return call.Resource == "secrets" && (call.Verb == "create" || call.Verb == "update")
-}
-
 // TestLeader: of two replicas one delivers, and where that is killed, so that it
 // cannot give the Lease back, the other takes over.
 func TestLeader(t *testing.T) {

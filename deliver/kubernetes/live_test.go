@@ -264,3 +264,43 @@ func TestDeisHasOneEntry(t *testing.T) {
 	putLogin(t, c, ns, false, "https://theirs.example.com", "robot:theirs")
 	awaitLogins(t, c, ns, map[string]string{"https://registry.example.com": "1"})
 }
+
+// TestQuarrel: somebody who writes the Secret again whenever we do costs ever fewer
+// requests, and the next login still comes at once.
+func TestQuarrel(t *testing.T) {
+	c := kubetest.Shared(t)
+	proxy := c.Proxy(t, kubetest.Faults{})
+	o := quick(c, "t=quarrel")
+	o.Config = proxy.Config()
+	ns := c.Namespace(t, "quarrel", map[string]string{"t": "quarrel"})
+	p := newPlant(t, newTarget(t, o))
+	guid := p.credential(regcred.Foundation, "registry.example.com", "1", time.Time{})
+	awaitLogins(t, c, ns, map[string]string{"registry.example.com": "1"})
+	w, err := c.Client(t).CoreV1().Secrets(ns).Watch(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	proxy.Reset()
+	deadline := time.After(4 * time.Second)
+	for quarrelling := true; quarrelling; {
+		select {
+		case e := <-w.ResultChan():
+			s, ok := e.Object.(*corev1.Secret)
+			if !ok || len(auths(s)) == 0 {
+				continue
+			}
+			setAuths(t, s, nil)
+			// Where it comes too late, it comes again with the next event.
+			_, _ = c.Client(t).CoreV1().Secrets(ns).Update(t.Context(), s, metav1.UpdateOptions{})
+		case <-deadline:
+			quarrelling = false
+		}
+	}
+	w.Stop()
+	if n := proxy.Count(writesSecrets); n > 25 {
+		t.Errorf("a quarrel of four seconds took %d writes", n)
+	}
+	p.renew(guid, "2", time.Time{})
+	awaitLogins(t, c, ns, map[string]string{"registry.example.com": "2"})
+}

@@ -133,16 +133,16 @@ func TestAdoptDeis(t *testing.T) {
 	c := kubetest.Shared(t)
 	o := quick(c, "t=adoptdeis")
 	o.Adopt, o.Dialect = kubernetes.AdoptDeis, keyring.Deis
-	make := func(entries map[string]map[string]string) string {
+	release := func(entries map[string]map[string]string) string {
 		ns := c.Namespace(t, "adoptdeis", map[string]string{"t": "adoptdeis"})
 		s := pullSecret(t, "x", "y")
 		setAuths(t, s, entries)
 		put(t, c, ns, s)
 		return ns
 	}
-	theirs := make(map[string]map[string]string{"https://a.example.com": {"auth": basic("u:p"), "email": "none@none.com"}})
-	others := make(map[string]map[string]string{"https://a.example.com": {"auth": basic("u:p"), "email": "me@example.com"}})
-	two := make(map[string]map[string]string{
+	theirs := release(map[string]map[string]string{"https://a.example.com": {"auth": basic("u:p"), "email": "none@none.com"}})
+	others := release(map[string]map[string]string{"https://a.example.com": {"auth": basic("u:p"), "email": "me@example.com"}})
+	two := release(map[string]map[string]string{
 		"https://a.example.com": {"auth": basic("u:p"), "email": "none@none.com"}, "https://b.example.com": {"auth": basic("u:p"), "email": "none@none.com"},
 	})
 	p := newPlant(t, newTarget(t, o))

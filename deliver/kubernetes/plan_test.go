@@ -82,6 +82,40 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// TestQuarrel: a few repairs are free, more wait longer and longer, for one book, and
+// all is forgotten after a while.
+func TestQuarrel(t *testing.T) {
+	b, now := book(nil), time.Now()
+	var q quarrel
+	for n := range freeRepairs + 1 {
+		if wait := q.wait(now, b); wait != 0 {
+			t.Fatalf("repair %d waits %s", n, wait)
+		}
+		q = q.repaired(now, b)
+	}
+	for _, want := range []time.Duration{200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond} {
+		if wait := q.wait(now, b); wait != want {
+			t.Errorf("after %d repairs it waits %s, want %s", q.repairs, wait, want)
+		}
+		if wait := q.wait(now.Add(want), b); wait != 0 {
+			t.Errorf("after %d repairs and that time it waits %s", q.repairs, wait)
+		}
+		q = q.repaired(now, b)
+	}
+	for range 100 {
+		q = q.repaired(now, b)
+	}
+	if wait := q.wait(now, b); wait != lastQuarrel {
+		t.Errorf("at last it waits %s", wait)
+	}
+	if q.wait(now, book(nil)) != 0 || q.wait(now.Add(peace+1), b) != 0 {
+		t.Error("another book, or one after a while, waits")
+	}
+	if q = q.repaired(now.Add(peace+1), b); q.repairs != 1 {
+		t.Errorf("after a while %d repairs are remembered", q.repairs)
+	}
+}
+
 func TestRemarks(t *testing.T) {
 	r := remarks{}
 	r.add("x", "b")

@@ -216,3 +216,7 @@ func quick(c *kubetest.Cluster, label string) kubernetes.Options {
 		Config: c.Config(), QPS: 1000, Burst: 1000, Namespaces: kubernetes.Namespaces{Selector: label},
 	}
 }
+
+func writesSecrets(call kubetest.Call) bool {
+	return call.Resource == "secrets" && (call.Verb == "create" || call.Verb == "update")
+}

@@ -41,6 +41,9 @@ func (s *session) reconcile(ctx context.Context, p *place, t task) outcome {
 		}
 		*p = s.table.get(p.name)
 	}
+	if errors.Is(o.err, errOutdated) {
+		o.err = explain("the Secret "+s.place(p)+" cannot be written", o.err)
+	}
 	return o
 }
 

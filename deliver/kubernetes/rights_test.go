@@ -3,6 +3,7 @@
 package kubernetes_test
 
 import (
+	"bytes"
 	"fmt"
 	"iter"
 	"maps"
@@ -35,7 +36,7 @@ func readRole(t *testing.T, name string, into any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(docs), string(text)) {
+	if !bytes.Contains(docs, text) {
 		t.Errorf("docs/kubernetes.md does not have testdata/%s as it is", name)
 	}
 	if err := yaml.UnmarshalStrict(text, into); err != nil {

@@ -144,9 +144,17 @@ func (s *session) see(ctx context.Context, name string) {
 		waiting.done(name, outcome{})
 		return
 	}
+	if pause := p.quarrel.wait(time.Now(), task.book); pause > 0 {
+		s.queue.AddAfter(name, pause)
+		waiting.done(name, outcome{})
+		return
+	}
 	o := s.reconcile(ctx, &p, task)
 	if ctx.Err() != nil {
 		return
+	}
+	if o.changed > 0 && p.quarrel.repaired(time.Now(), task.book).repairs > freeRepairs {
+		o.warn("somebody else changes it again and again: it is put right ever less often")
 	}
 	before := s.table.settle(p, task.book, o)
 	s.retry(name, o.err)

@@ -42,6 +42,45 @@ type place struct {
 	settledAt   uint64
 	// told is the problem that the last Event was about.
 	told string
+	// quarrel counts how often the Secret had to be put right for one book.
+	quarrel quarrel
+}
+
+// quarrel is that of two programs that write the same Secret: each repair makes the
+// other one write again. The first few cost no wait, a disturbance is put right at
+// once; then each waits longer.
+type quarrel struct {
+	book    *keyring.Book
+	repairs int
+	last    time.Time
+}
+
+const (
+	// peace is how long nothing is repaired until a quarrel is over.
+	peace        = time.Minute
+	freeRepairs  = 10
+	firstQuarrel = 200 * time.Millisecond
+	lastQuarrel  = 30 * time.Second
+)
+
+// wait returns how long the next repair for a book has to wait.
+func (q quarrel) wait(now time.Time, book *keyring.Book) time.Duration {
+	if q.book != book || q.repairs <= freeRepairs || now.Sub(q.last) > peace {
+		return 0
+	}
+	pause := firstQuarrel
+	for n := freeRepairs + 1; n < q.repairs && pause < lastQuarrel; n++ {
+		pause *= 2
+	}
+	return max(0, min(pause, lastQuarrel)-now.Sub(q.last))
+}
+
+// repaired returns the quarrel after a repair.
+func (q quarrel) repaired(now time.Time, book *keyring.Book) quarrel {
+	if q.book != book || now.Sub(q.last) > peace {
+		q.repairs = 0
+	}
+	return quarrel{book, q.repairs + 1, now}
 }
 
 // table remembers the cluster, as far as it matters: the watches write to it, and
@@ -192,6 +231,9 @@ func (t *table) settle(seen place, book *keyring.Book, o outcome) (before outcom
 		return outcome{}
 	}
 	before, p.outcome = p.outcome, o
+	if o.changed > 0 {
+		p.quarrel = p.quarrel.repaired(time.Now(), book)
+	}
 	p.settledBook = nil
 	if o.settled() {
 		p.settledBook, p.settledAt = book, seen.generation
