@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"crypto/x509"
 	"log/slog"
 	"maps"
 	"net/url"
@@ -33,6 +34,11 @@ const (
 	awsRegion          = "AWS_REGION"
 	awsRoleARN         = "AWS_ROLE_ARN"
 	awsWebIdentityFile = "AWS_WEB_IDENTITY_TOKEN_FILE"
+
+	// AWSCABundle names a file with certificates in PEM form. The SDK does not take it
+	// where it is given an HTTP client, as regcred's providers do: the credentials have
+	// its content as their setting "ca".
+	AWSCABundle = "AWS_CA_BUNDLE"
 )
 
 // RancherUpdater is what the environment of a Rancher ECR Credentials Updater's
@@ -53,10 +59,21 @@ type RancherUpdater struct {
 	Credentials []Credential
 }
 
+// LoadRancherUpdater is ParseRancherUpdater of an environment on this machine.
+func LoadRancherUpdater(getenv func(string) string) (RancherUpdater, error) {
+	return ParseRancherUpdater(Sources{
+		Getenv:   func(name string) (string, bool) { value := getenv(name); return value, value != "" },
+		ReadFile: readFile,
+	})
+}
+
 // ParseRancherUpdater reads the environment. Space around a value does not count, and
 // an empty one is not set. All errors are Invalid and name the variable.
-func ParseRancherUpdater(getenv func(string) string) (RancherUpdater, error) {
-	get := func(name string) string { return strings.TrimSpace(getenv(name)) }
+func ParseRancherUpdater(s Sources) (RancherUpdater, error) {
+	get := func(name string) string {
+		value, _ := s.Getenv(name)
+		return strings.TrimSpace(value)
+	}
 	u := RancherUpdater{AccessKey: get(cattleAccessKey), SecretKey: regcred.NewSecret(get(cattleSecretKey))}
 	var err error
 	if u.LogLevel, err = parseLogLevel(get(logLevel)); err != nil {
@@ -81,8 +98,30 @@ func ParseRancherUpdater(getenv func(string) string) (RancherUpdater, error) {
 		return RancherUpdater{}, regcred.Errorf(regcred.Invalid, "%s is %q: write a port, such as %s", listenPort, port, defaultListenPort)
 	}
 	u.Listen = ":" + port
-	u.Credentials, err = ecrCredentials(get)
+	if u.Credentials, err = ecrCredentials(get); err != nil {
+		return RancherUpdater{}, err
+	}
+	if path := get(AWSCABundle); path != "" {
+		err = u.trust(s, path)
+	}
 	return u, err
+}
+
+// trust has AWS verified by the authorities in a file.
+func (u *RancherUpdater) trust(s Sources, path string) error {
+	pem, err := s.ReadFile(path)
+	switch {
+	case err != nil:
+		return regcred.Errorf(regcred.Invalid, "%s: %w", AWSCABundle, err)
+	case len(pem) > maxReference:
+		return regcred.Errorf(regcred.Invalid, "%s: %s is larger than %d bytes", AWSCABundle, path, maxReference)
+	case !x509.NewCertPool().AppendCertsFromPEM(pem):
+		return regcred.Errorf(regcred.Invalid, "%s: %s has no certificate in PEM form", AWSCABundle, path)
+	}
+	for i, c := range u.Credentials {
+		u.Credentials[i] = c.with("ca", string(pem))
+	}
+	return nil
 }
 
 // ParseRancherURL reads the URL of an API of Rancher. Errors: Invalid.

@@ -21,7 +21,9 @@ var seed = map[string]string{
 func parseUpdater(change map[string]string) (config.RancherUpdater, error) {
 	env := maps.Clone(seed)
 	maps.Copy(env, change)
-	return config.ParseRancherUpdater(func(name string) string { return env[name] })
+	from := sources
+	from.Getenv = func(name string) (string, bool) { value, ok := env[name]; return value, ok }
+	return config.ParseRancherUpdater(from)
 }
 
 func TestRancherUpdaterSeed(t *testing.T) {
@@ -132,6 +134,8 @@ func TestRancherUpdaterProblems(t *testing.T) {
 		{"ECR_PROXY_HOST", "https://proxy.example.com", `ECR_PROXY_HOST is "https://proxy.example.com": write the registry's host`},
 		{"ECR_PROXY_HOST", "proxy.example.com/ecr", "leave out the path"},
 		{"ECR_PROXY_HOST", "amazonaws.com", "ECR_PROXY_HOST"},
+		{"AWS_CA_BUNDLE", "/nowhere", "AWS_CA_BUNDLE: open /nowhere: file does not exist"},
+		{"AWS_CA_BUNDLE", "/run/secret", "AWS_CA_BUNDLE: /run/secret has no certificate"},
 	} {
 		t.Run(test.name+"="+strings.ReplaceAll(test.value, canary, "x"), func(t *testing.T) {
 			_, err := parseUpdater(map[string]string{test.name: test.value})
@@ -145,5 +149,24 @@ func TestRancherUpdaterProblems(t *testing.T) {
 	}
 	if _, err := parseUpdater(map[string]string{"AWS_REGION": "", "ECR_PROXY_HOST": "proxy.example.com"}); err == nil || !strings.Contains(err.Error(), "AWS_REGION is not set") {
 		t.Errorf("a proxy without a region: %v", err)
+	}
+}
+
+// TestRancherUpdaterBundle: AWS is verified by what the bundle holds.
+func TestRancherUpdaterBundle(t *testing.T) {
+	ca := certificate(t)
+	env := maps.Clone(seed)
+	env["AWS_CA_BUNDLE"], env["AWS_ECR_REGISTRY_IDS"] = "/run/ca.pem", "123456789012,210987654321"
+	u, err := config.ParseRancherUpdater(config.Sources{
+		Getenv:   func(name string) (string, bool) { value, ok := env[name]; return value, ok },
+		ReadFile: func(string) ([]byte, error) { return []byte(ca), nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range settings(u) {
+		if s["ca"] != ca {
+			t.Errorf("%v", s)
+		}
 	}
 }

@@ -5,6 +5,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -45,7 +48,7 @@ type updater struct {
 	said bytes.Buffer
 }
 
-// newUpdater starts both fakes, on sockets. A token of AWS's lives eight seconds.
+// newUpdater starts both fakes, on sockets, AWS's with TLS. A token of AWS's lives eight seconds.
 func newUpdater(t *testing.T) *updater {
 	u := &updater{
 		T: t,
@@ -58,7 +61,7 @@ func newUpdater(t *testing.T) *updater {
 			Users:  map[string]fakeecr.User{updaterAccessKey: {ARN: "arn:aws:iam::123456789012:user/updater", Secret: updaterSecretKey}},
 		}),
 	}
-	rancher, amazon := httptest.NewServer(u.cattle), httptest.NewServer(u.aws)
+	rancher, amazon := httptest.NewServer(u.cattle), httptest.NewTLSServer(u.aws)
 	t.Cleanup(rancher.Close)
 	t.Cleanup(amazon.Close)
 	// docker run -d -e AWS_REGION=us-east-1 -e AWS_ACCESS_KEY_ID=... -e CATTLE_URL=...
@@ -67,11 +70,23 @@ func newUpdater(t *testing.T) *updater {
 		"AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=" + updaterAccessKey, "AWS_SECRET_ACCESS_KEY=" + updaterSecretKey,
 		"CATTLE_URL=" + rancher.URL, "CATTLE_ACCESS_KEY=" + cattleAccessKey, "CATTLE_SECRET_KEY=" + cattleSecretKey,
 		"LISTEN_PORT=0", "LOG_LEVEL=debug", // a free port, and all that it says
+		"AWS_CA_BUNDLE=" + u.bundle(amazon.Certificate()),
 		"AWS_ENDPOINT_URL_ECR=" + amazon.URL, // AWS's own variable, here for the fake
 		"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"),
 	}
 	u.cmd.Stderr = u
 	return u
+}
+
+// bundle writes a file with an authority.
+func (u *updater) bundle(authority *x509.Certificate) string {
+	u.Helper()
+	path := filepath.Join(u.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: authority.Raw})
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		u.Fatal(err)
+	}
+	return path
 }
 
 // Write takes what the program says.
@@ -197,6 +212,7 @@ func TestRancherUpdaterUsage(t *testing.T) {
 		"LISTEN_PORT=x":               "LISTEN_PORT is \"x\"",
 		"LOG_LEVEL=loud":              "LOG_LEVEL is \"loud\"",
 		"AWS_REGION=x":                "AWS_REGION is \"x\"",
+		"AWS_CA_BUNDLE=/nowhere":      "AWS_CA_BUNDLE: open /nowhere",
 		"AWS_ROLE_ARN=x":              "AWS_ROLE_ARN is \"x\"",
 		"AWS_ECR_REGISTRY_IDS=x":      "AWS_ECR_REGISTRY_IDS: \"x\"",
 		"ECR_PROXY_HOST=https://x.y/": "ECR_PROXY_HOST is",

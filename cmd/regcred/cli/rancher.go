@@ -2,6 +2,7 @@ package cli
 
 import (
 	"log/slog"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -33,9 +34,12 @@ The environment is that of the updater:
   LOG_LEVEL                   panic, fatal, error, warn, info or debug (default info)`,
 		Args: wantArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.ParseRancherUpdater(p.Getenv)
+			cfg, err := config.LoadRancherUpdater(p.Getenv)
 			if err != nil {
 				return &usageError{err}
+			}
+			if err := os.Unsetenv(config.AWSCABundle); err != nil { // cfg has it
+				return err
 			}
 			log := slog.New(slog.NewTextHandler(p.Stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))
 			r, err := server.OpenRancher(cmd.Context(), server.RancherOptions{Config: cfg, Log: log})

@@ -89,7 +89,7 @@ func awsEnvironment(t *testing.T) {
 // as far as anything shows.
 func (r *ranch) start() (server *Rancher, stop func()) {
 	r.Helper()
-	cfg, err := config.ParseRancherUpdater(func(name string) string { return r.env[name] })
+	cfg, err := config.LoadRancherUpdater(func(name string) string { return r.env[name] })
 	if err != nil {
 		r.Fatal(err)
 	}
