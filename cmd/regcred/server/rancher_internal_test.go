@@ -214,6 +214,11 @@ func TestRancherDays(t *testing.T) {
 		if outages < 20 {
 			t.Errorf("only %d outages", outages)
 		}
+		for _, said := range []string{"delivery fails", "delivery works again", "asks to be asked less often", "status 503"} {
+			if !strings.Contains(r.log.String(), said) {
+				t.Errorf("the log does not say %q: the test shows nothing", said)
+			}
+		}
 		r.noSecrets()
 		if n := len(r.cattle.Credentials(environment)); n != 1 {
 			t.Errorf("%d credentials are in Rancher", n)
