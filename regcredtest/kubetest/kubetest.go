@@ -139,6 +139,15 @@ func (c *Cluster) Kubeconfig(t testing.TB) string {
 // "test", and returns its path. An impersonated user stays one.
 func WriteKubeconfig(t testing.TB, config *rest.Config) string {
 	t.Helper()
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := SaveKubeconfig(path, config); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// SaveKubeconfig is WriteKubeconfig to a path, for those who are no test.
+func SaveKubeconfig(path string, config *rest.Config) error {
 	file := clientcmdapi.NewConfig()
 	file.Clusters["test"] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthority: config.CAFile}
 	file.AuthInfos["test"] = &clientcmdapi.AuthInfo{
@@ -146,11 +155,7 @@ func WriteKubeconfig(t testing.TB, config *rest.Config) string {
 	}
 	file.Contexts["test"] = &clientcmdapi.Context{Cluster: "test", AuthInfo: "test"}
 	file.CurrentContext = "test"
-	path := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := clientcmd.WriteToFile(*file, path); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return clientcmd.WriteToFile(*file, path)
 }
 
 // Client returns a client of the admin.

@@ -11,6 +11,7 @@ import (
 	"regcred.dev"
 	"regcred.dev/imageref"
 	"regcred.dev/keyring"
+	"regcred.dev/test/figures"
 )
 
 // The keyring's limits, and the size of the platform that they are for.
@@ -25,7 +26,7 @@ const (
 )
 
 // benchKeyring measures lookups, memory and changes of the book.
-func benchKeyring(r *report, small bool) error {
+func benchKeyring(r *figures.Report, small bool) error {
 	rounds := 15
 	if small {
 		rounds = 5
@@ -41,17 +42,17 @@ func benchKeyring(r *report, small bool) error {
 			return err
 		}
 		name := fmt.Sprintf("keyring-%dk", n/1000)
-		r.figure(name+"-build", time.Since(start).Seconds(), "s")
+		r.Figure(name+"-build", time.Since(start).Seconds(), "s")
 		queries, err := newQueries(n, 1<<16)
 		if err != nil {
 			return err
 		}
 		best[i] = lookupTime(book, queries, rounds)
-		r.timeAtMost(lookupLimit, name+"-lookup", best[i], "ns")
-		r.atMost(0, name+"-lookup-allocations", lookupAllocations(book, queries), "allocs")
-		r.timeAtMost(applyLimit, name+"-apply-one", applyTime(book, n, rounds), "us")
+		r.TimeAtMost(lookupLimit, name+"-lookup", best[i], "ns")
+		r.AtMost(0, name+"-lookup-allocations", lookupAllocations(book, queries), "allocs")
+		r.TimeAtMost(applyLimit, name+"-apply-one", applyTime(book, n, rounds), "us")
 	}
-	r.timeAtMost(ratioLimit, "keyring-lookup-1000k-by-100k", best[1]/best[0], "ratio")
+	r.TimeAtMost(ratioLimit, "keyring-lookup-1000k-by-100k", best[1]/best[0], "ratio")
 	return nil
 }
 
@@ -199,7 +200,7 @@ func bestOf(rounds int, f func()) float64 {
 }
 
 // benchMemory measures the heap that a book keeps.
-func benchMemory(r *report, n int) error {
+func benchMemory(r *figures.Report, n int) error {
 	const mib = 1 << 20
 	empty := heap()
 	changes := make([]regcred.Change, n)
@@ -217,9 +218,9 @@ func benchMemory(r *report, n int) error {
 	total := heap() - empty
 	runtime.KeepAlive(book)
 
-	r.atMost(memoryLimit, fmt.Sprintf("keyring-%dk-memory", n/1000), total/mib, "MiB")
-	r.figure("keyring-entry", total/float64(n), "bytes")
-	r.figure("keyring-entry-index", index/float64(n), "bytes")
+	r.AtMost(memoryLimit, fmt.Sprintf("keyring-%dk-memory", n/1000), total/mib, "MiB")
+	r.Figure("keyring-entry", total/float64(n), "bytes")
+	r.Figure("keyring-entry-index", index/float64(n), "bytes")
 	return nil
 }
 
