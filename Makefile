@@ -18,7 +18,7 @@ step = @echo "==> $(1) (after $$(( $$(date +%s) - $(START) )) s)"
 
 .PHONY: help
 help: ## List the commands
-	@awk -F ':[^#]*## ' '/^[a-z-]+:[^#]*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':[^#]*## ' '/^[a-z-]+:[^#]*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: ## Show the main job from end to end, on real input
@@ -70,7 +70,6 @@ modules: ## Run the tests in modules of their own
 .PHONY: module
 module:
 	$(call step,go test in $(MODULE): its libraries are fetched where they are missing)
-	$(GO) -C $(MODULE) vet ./...
 	$(GO) -C $(MODULE) vet -tags=integration ./...
 	$(GO) -C $(MODULE) test ./...
 
@@ -84,9 +83,14 @@ integration: bin/kube-apiserver bin/etcd ## Run the tests against programs of ot
 bench: ## Measure what the figures in the documentation say
 	$(GO) run ./test/bench
 
+.PHONY: bench-kubernetes
+bench-kubernetes: build bin/kube-apiserver bin/etcd ## Measure the target kubernetes on a real API server
+	$(GO) run ./test/benchkube
+
 .PHONY: bench-small
-bench-small: ## The same in fewer rounds; times fail nothing
+bench-small: build bin/kube-apiserver bin/etcd ## Both in fewer rounds; times fail nothing
 	$(GO) run ./test/bench -small
+	$(GO) run ./test/benchkube -small
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (20s)

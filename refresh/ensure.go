@@ -46,10 +46,17 @@ func (r *Refresher) Mint(ctx context.Context, guid string) (regcred.Login, error
 // obtain returns a login of a version or a newer one: an attempt under way may
 // just be ending with an older one.
 func (r *Refresher) obtain(ctx context.Context, guid string, version uint64, fresh bool) (regcred.Login, error) {
+	look := !fresh
 	for {
-		a, login, err := r.ask(guid, fresh)
-		if a != nil {
+		a, login, err := r.ask(guid, fresh, look)
+		switch {
+		case a != nil:
 			login, err = r.await(ctx, a)
+		case errors.Is(err, errStored):
+			if login, err = r.storedNow(ctx, guid); regcred.CodeOf(err) == regcred.NotFound {
+				look = false // dropped since, or not to be read
+				continue
+			}
 		}
 		if err != nil || login.Version >= version {
 			return login, err
@@ -57,11 +64,28 @@ func (r *Refresher) obtain(ctx context.Context, guid string, version uint64, fre
 	}
 }
 
+// errStored is ask's answer where a good login is stored: another's attempt ended
+// between the caller's look and its question.
+var errStored = errors.New("a login is stored")
+
+// storedNow returns the login that is stored now. Errors: NotFound where there is
+// none that is of the newest version and valid.
+func (r *Refresher) storedNow(ctx context.Context, guid string) (regcred.Login, error) {
+	version, login, err := r.look(ctx, guid)
+	if err == nil && (login == nil || login.Version != version || login.Expired(time.Now())) {
+		err = regcred.Errorf(regcred.NotFound, "credential %s has no login", guid)
+	}
+	if err != nil {
+		return regcred.Login{}, err
+	}
+	return *login, nil
+}
+
 // ask returns the attempt to wait for. It is nil where the issuer asked for a
 // pause, and, unless the login is to be fresh, where a login waits to be stored,
 // the credential is failing, or has waited in vain for an issuer that is down:
-// those are then returned.
-func (r *Refresher) ask(guid string, fresh bool) (*attempt, regcred.Login, error) {
+// those are then returned. With look it is errStored where a good login is stored.
+func (r *Refresher) ask(guid string, fresh, look bool) (*attempt, regcred.Login, error) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -69,8 +93,10 @@ func (r *Refresher) ask(guid string, fresh bool) (*attempt, regcred.Login, error
 	switch {
 	case !ok:
 		return nil, regcred.Login{}, unknown(guid)
-	case !fresh && e.unsaved != nil && !e.unsaved.Expired(now):
+	case !fresh && e.unsaved != nil && e.unsaved.Version >= e.version && !e.unsaved.Expired(now):
 		return nil, *e.unsaved, nil
+	case look && e.attempt == nil && e.current() && e.valid(now):
+		return nil, regcred.Login{}, errStored
 	case e.minting, e.parked:
 	case e.lane.limit.paused(now):
 		return nil, regcred.Login{}, later(e.lane.err, e.lane.limit.pausedUntil.Sub(now))

@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"sync"
@@ -132,7 +133,7 @@ func (l *lane) answered(began, now time.Time, err error) {
 	}
 	l.failures++
 	if !l.limit.paused(now) || regcred.CodeOf(err) == regcred.Throttled {
-		l.err = err
+		l.err = l.inCommon(err)
 	}
 	if wait := retryAfter(err); wait > 0 {
 		l.limit.pause(now.Add(wait))
@@ -142,6 +143,16 @@ func (l *lane) answered(began, now time.Time, err error) {
 			}
 		}
 	}
+}
+
+// inCommon says of an issuer's answer to one credential what others may know that
+// share its lane: its own words may name what is that credential's alone.
+func (l *lane) inCommon(err error) error {
+	who := cmp.Or(l.issuer.name, l.issuer.provider)
+	if code := regcred.CodeOf(err); code != regcred.Throttled {
+		return regcred.Errorf(code, "%s does not answer", who)
+	}
+	return regcred.ThrottledFor(retryAfter(err), "%s asked to be asked less often", who)
 }
 
 // shorten ends the pause that the issuer asked for, where there is one, once half

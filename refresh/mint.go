@@ -21,6 +21,7 @@ type outcome struct {
 	asked    int            // how often the issuer was
 	mints    uint64         // logins that it gave
 	revision uint64         // the store's, where it took the login
+	lender   string         // whose login it is where that was borrowed
 	gone     bool           // the credential was deleted
 	wait     bool           // not ended: another credential's mint will do
 	err      error
@@ -31,6 +32,7 @@ type outcome struct {
 func (r *Refresher) renew(ctx context.Context, e *entry, l *lane, a *attempt) (o outcome) {
 	unsaved := a.unsaved
 	for {
+		o.lender = ""
 		var c regcred.Credential
 		if c, o.err = r.store.Get(ctx, e.guid); o.err != nil {
 			o.gone = regcred.CodeOf(o.err) == regcred.NotFound
@@ -49,6 +51,10 @@ func (r *Refresher) renew(ctx context.Context, e *entry, l *lane, a *attempt) (o
 			o.gone = true
 			return o
 		default:
+			if o.err == nil && r.dropped(ctx, o.lender, login) {
+				unsaved = nil
+				continue
+			}
 			o.login = login
 			return o
 		}
@@ -63,8 +69,8 @@ func (r *Refresher) renew(ctx context.Context, e *entry, l *lane, a *attempt) (o
 // else a new one. Where there is none the outcome says why.
 func (r *Refresher) obtainFor(ctx context.Context, e *entry, l *lane, c regcred.Credential, a *attempt, o *outcome) *regcred.Login {
 	if l.shared {
-		login, wait := r.borrow(ctx, e, c, a)
-		if o.wait = wait; wait || login != nil {
+		login, lender, wait := r.borrow(ctx, e, c, a)
+		if o.wait, o.lender = wait, lender; wait || login != nil {
 			return login
 		}
 	}

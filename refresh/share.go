@@ -52,21 +52,32 @@ func (r *Refresher) sourceOf(c regcred.Credential) source {
 // borrow looks for a login that another credential with the same source has. wait
 // says that another one is just minting: what that gets will do. With neither,
 // others wait for what e mints.
-func (r *Refresher) borrow(ctx context.Context, e *entry, c regcred.Credential, a *attempt) (login *regcred.Login, wait bool) {
+func (r *Refresher) borrow(ctx context.Context, e *entry, c regcred.Credential, a *attempt) (login *regcred.Login, lender string, wait bool) {
 	for {
 		lender, want, wait := r.partner(e, c, a)
 		if lender == "" {
-			return nil, wait
+			return nil, "", wait
 		}
 		l, err := r.store.Login(ctx, lender)
 		if err == nil && l.MintedAt.Equal(want.MintedAt) && l.Version == want.Version {
 			l.Version = c.Version
 			if usable(c, l) == nil {
-				return &l, false
+				return &l, lender, false
 			}
 		}
 		r.refuse(e, lender)
 	}
+}
+
+// dropped reports whether a login that was borrowed and stored is no longer its
+// lender's: it may have been dropped on order meanwhile, and must then not live on
+// with the borrower.
+func (r *Refresher) dropped(ctx context.Context, lender string, login *regcred.Login) bool {
+	if lender == "" {
+		return false
+	}
+	l, err := r.store.Login(ctx, lender)
+	return err == nil && !l.MintedAt.Equal(login.MintedAt) || regcred.CodeOf(err) == regcred.NotFound
 }
 
 // partner joins e to the group of its source, and returns the guid of who can lend
