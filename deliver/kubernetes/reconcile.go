@@ -25,8 +25,12 @@ var errOutdated = errors.New("it was changed meanwhile")
 // namespace returns what is to be remembered of a namespace.
 func (o *Options) namespace(name string, of labels.Set) *namespace {
 	n := &namespace{served: o.selected.matches(name, of)}
-	if n.served {
-		n.scope, n.problem = o.Scopes.Of(name, of)
+	if !n.served {
+		return n
+	}
+	var err error
+	if n.scope, err = o.Scopes.Of(name, of); err != nil {
+		n.problem = err.Error()
 	}
 	return n
 }
@@ -55,7 +59,7 @@ func (s *session) attempt(ctx context.Context, p *place, t task) outcome {
 	}
 	pl := s.planner(p, t)
 	if pl == nil {
-		return outcome{problem: n.problem.Error()}
+		return outcome{problem: n.problem}
 	}
 	plan := pl.plan(p.secret)
 	accounts := s.bringAccounts(ctx, p, pl, &plan)
@@ -91,7 +95,7 @@ func (s *session) planner(p *place, t task) *planner {
 		pl.rule = func(deliver.Delivered) ruling { return ruling{verdict: verdictRemove} }
 	case !pl.serves:
 		pl.decide = func(all []deliver.Delivered) deliver.Decision { return deliver.End(t.book, all, t.confirmed) }
-	case p.namespace.problem != nil:
+	case p.namespace.problem != "":
 		return nil
 	default:
 		pl.wanted = t.renderings.of(p.namespace.scope)

@@ -56,13 +56,13 @@ func open(ctx context.Context, o *Options, news func()) (*session, error) {
 	}
 	s := &session{o: o, client: c, queue: newQueue(), news: news}
 	s.table = newTable(s.queue.hurry)
-	ctx, s.cancel = context.WithCancel(ctx)
-	s.ended = ctx.Done()
 	if news != nil {
 		if s.events, err = newEvents(o); err != nil {
 			return nil, err
 		}
 	}
+	ctx, s.cancel = context.WithCancel(ctx)
+	s.ended = ctx.Done()
 	for _, run := range s.feeds() {
 		s.helpers.Go(func() { run(ctx) })
 	}

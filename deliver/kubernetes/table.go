@@ -17,8 +17,8 @@ type namespace struct {
 	// served says that it is selected.
 	served bool
 	scope  regcred.Scope
-	// problem says why it has no scope.
-	problem error
+	// problem says why it has no scope, "" where it has one.
+	problem string
 	// ending says that it is being deleted: nothing is done there any more.
 	ending bool
 }

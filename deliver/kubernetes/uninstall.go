@@ -4,21 +4,36 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"regcred.dev/keyring"
+)
+
+// What fails and may go away by itself is tried so often, with a pause in between.
+const (
+	uninstallRounds = 5
+	uninstallPause  = time.Second
 )
 
 // uninstall takes away all that a store delivered.
 func (s *session) uninstall(ctx context.Context, storeID string) error {
 	book := keyring.New(storeID).Now() // an empty one: it says whose things go
-	_, err := s.run(ctx, task{book: book, renderings: newRenderings(book, s.o.Dialect), uninstalls: true}, func(p *place) bool {
-		return p.secret != nil && p.secret.target == s.o.Name
-	})
-	if err != nil {
-		return err
+	t := task{book: book, renderings: newRenderings(book, s.o.Dialect), uninstalls: true}
+	for round := 1; ; round++ {
+		_, err := s.run(ctx, t, func(p *place) bool { return p.secret != nil && p.secret.target == s.o.Name })
+		if err != nil {
+			return err
+		}
+		_, err = s.report(book)
+		if err == nil || !passing(err) || round == uninstallRounds {
+			return err
+		}
+		select {
+		case <-time.After(uninstallPause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	_, err = s.report(book)
-	return err
 }
 
 // stores returns the ids of the stores that something is from.

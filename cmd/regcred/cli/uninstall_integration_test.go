@@ -152,7 +152,7 @@ func (c *cluster) metrics(ns string) {
 	}}}
 	defer web.CloseIdleConnections()
 	c.await(func() string {
-		resp, err := web.Get("http://local/metrics") //nolint:noctx // the socket is here
+		resp, err := web.Get("http://local/metrics")
 		if err != nil {
 			return err.Error()
 		}
