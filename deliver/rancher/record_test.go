@@ -38,12 +38,6 @@ func TestRecord(t *testing.T) {
 
 // FuzzReadRecord: whatever a description is, its users' text is not lost.
 func FuzzReadRecord(f *testing.F) {
-	for _, seed := range []string{
-		"", "for production", "[regcred store=s guid=g revision=1]", "a [regcred store=s guid=g revision=1 expires=2026-05-01T12:00:00Z made]",
-		"[regcred store=s guid=g revision=99999999999999999999]", "[regcred store=s guid=g revision=1 expires=soon]", "[regcred store= guid= revision=]",
-	} {
-		f.Add(seed)
-	}
 	f.Fuzz(func(t *testing.T, description string) {
 		text, store, guid, revision, expires, made, ok := rancher.ReadRecord(description)
 		if !strings.HasPrefix(description, text) || !ok && text != description {
@@ -60,9 +54,6 @@ func FuzzReadRecord(f *testing.F) {
 
 // FuzzHostOf: a serverAddress means a host in canonical form, or none.
 func FuzzHostOf(f *testing.F) {
-	for _, seed := range []string{"10.0.0.1:5000", "HTTPS://Host.example.com/", "index.docker.io", "://", "https://user:pw@h.example.com/v2", "[::1]:5000"} {
-		f.Add(seed)
-	}
 	f.Fuzz(func(t *testing.T, serverAddress string) {
 		host, ok := rancher.HostOf(serverAddress)
 		if !ok {

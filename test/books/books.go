@@ -60,11 +60,11 @@ func Draw(t *rapid.T) *keyring.Book {
 	for i := range rapid.IntRange(1, 9).Draw(t, "credentials") {
 		scope := rapid.SampledFrom(Scopes).Draw(t, "scope")
 		location := rapid.SampledFrom(hosts).Draw(t, "host") + rapid.SampledFrom(paths).Draw(t, "path")
-		if place := scope.String() + " " + location; taken[place] {
+		place := scope.String() + " " + location
+		if taken[place] {
 			continue
-		} else {
-			taken[place] = true
 		}
+		taken[place] = true
 		change := regcred.Change{
 			Revision:   uint64(i + 1),
 			Credential: regcred.Credential{GUID: fmt.Sprint("credential-", i), Scope: scope, Location: parse(location), Provider: "p", Version: 1},

@@ -30,7 +30,7 @@ func TestDeisIdle(t *testing.T) {
 		go func() { ended <- d.Run(ctx) }()
 		r := &running{t: t, url: "http://" + d.Addr()}
 		for _, page := range []string{"/healthz", "/readyz", "/metrics"} {
-			if _, err := r.get(page, ""); err != nil {
+			if err := r.get(page, ""); err != nil {
 				t.Errorf("%s: %v", location, err)
 			}
 		}

@@ -36,7 +36,7 @@ func TestProvidersDoc(t *testing.T) {
 		documentProvider(&b, p.Describe())
 	}
 	if *update {
-		if err := os.WriteFile(providersDoc, []byte(written+marker+b.String()), 0o644); err != nil { //nolint:gosec // a document
+		if err := os.WriteFile(providersDoc, []byte(written+marker+b.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
