@@ -98,6 +98,10 @@ func measure(ctx context.Context, r *figures.Report, p *plant, s size) error {
 	if err := server.stop(); err != nil {
 		return err
 	}
+	// What one store has delivered is not another's to change.
+	if err := p.clear(ctx, regcredSecret); err != nil {
+		return err
+	}
 	if err := p.createNamespaces(ctx, s.namespaces, s.many); err != nil {
 		return err
 	}

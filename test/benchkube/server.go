@@ -17,7 +17,7 @@ import (
 )
 
 // patience bounds how long anything may take that is waited for.
-const patience = 3 * time.Minute
+const patience = 2 * time.Minute
 
 // configuration is that of the measured regcred: all as it is by default, but for the
 // limit of requests, which a cluster's API server would set.
