@@ -22,8 +22,13 @@ func (p *plant) calls(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("the API server's metrics: %w", err)
 	}
+	return countCalls(text)
+}
+
+// countCalls returns how many requests of those that are counted the metrics tell of.
+func countCalls(metrics []byte) (int, error) {
 	total := 0.0
-	for _, line := range requestCount.FindAllSubmatch(text, -1) {
+	for _, line := range requestCount.FindAllSubmatch(metrics, -1) {
 		if !counted.Match(line[1]) {
 			continue
 		}

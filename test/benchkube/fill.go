@@ -3,25 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"regcred.dev/test/figures"
-)
-
-// The limits, as docs/kubernetes.md promises them.
-const (
-	fillLimit    = 1.3   // by the time of bare creates
-	refreshLimit = 1.3   // by the time of bare PUTs
-	callsLimit   = 1.02  // for each namespace and refresh
-	mintsLimit   = 1.0   // for each refresh
-	singleLimit  = 3.0   // by the time of a bare watch-then-create
-	memoryLimit  = 60.0  // MiB at 1,000 namespaces
-	manyLimit    = 150.0 // MiB at 10,000 namespaces
-	idleLimit    = 1.0   // percent of a core at 10,000 namespaces
 )
 
 // The names of the Secrets.
@@ -96,12 +83,9 @@ func (p *plant) fill(ctx context.Context) (*server, fillTimes, error) {
 
 // floorFill does the same by bare creates.
 func (p *plant) floorFill(ctx context.Context) (time.Duration, error) {
-	if p.floor {
-		if err := p.clear(ctx, floorSecret); err != nil {
-			return 0, err
-		}
+	if err := p.clear(ctx, floorSecret); err != nil {
+		return 0, err
 	}
-	p.floor = true
 	w, err := p.watch(ctx, floorSecret)
 	if err != nil {
 		return 0, err
@@ -132,20 +116,4 @@ func (p *plant) readTemplate(ctx context.Context) (*corev1.Secret, error) {
 func (p *plant) createFloor(ctx context.Context, namespace string) error {
 	_, err := p.core.CoreV1().Secrets(namespace).Create(ctx, p.template, metav1.CreateOptions{})
 	return err
-}
-
-// median returns that of some times.
-func median(times []time.Duration) time.Duration {
-	sorted := slices.Sorted(slices.Values(times))
-	return sorted[len(sorted)/2]
-}
-
-// ratio returns the median of the ratios of times that were measured in turns.
-func ratio(times, floors []time.Duration) float64 {
-	ratios := make([]float64, len(times))
-	for i := range times {
-		ratios[i] = times[i].Seconds() / floors[i].Seconds()
-	}
-	slices.Sort(ratios)
-	return ratios[len(ratios)/2]
 }

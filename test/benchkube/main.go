@@ -18,9 +18,22 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"regcred.dev/regcredtest/kubetest"
 	"regcred.dev/test/figures"
+)
+
+// The limits, as docs/kubernetes.md promises them.
+const (
+	fillLimit    = 1.3   // by the time of bare creates
+	refreshLimit = 1.3   // by the time of bare PUTs
+	callsLimit   = 1.02  // for each namespace and refresh
+	mintsLimit   = 1.0   // for each refresh
+	singleLimit  = 3.0   // by the time of a bare watch-then-create
+	memoryLimit  = 60.0  // MiB at 1,000 namespaces
+	manyLimit    = 150.0 // MiB at 10,000 namespaces
+	idleLimit    = 1.0   // percent of a core at 10,000 namespaces
 )
 
 // size is how much is measured.
@@ -40,7 +53,7 @@ func main() {
 	short := flag.Bool("small", false, "measure with fewer namespaces and rounds")
 	program := flag.String("regcred", "bin/regcred", "the regcred to measure")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, *program, *short)
 	stop()
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
@@ -47,8 +48,6 @@ type plant struct {
 	namespaces []string
 	// template is what the floor writes.
 	template *corev1.Secret
-	// floor says that the floor's Secrets are there.
-	floor bool
 }
 
 func newPlant(ctx context.Context, c *kubetest.Cluster, dir, program string) (*plant, error) {
@@ -95,10 +94,14 @@ func (p *plant) createNamespace(ctx context.Context, name, owner string) error {
 	return err
 }
 
-// clear deletes the Secrets of one name in all namespaces.
+// clear deletes the Secrets of one name in all namespaces, where there are any.
 func (p *plant) clear(ctx context.Context, secret string) error {
 	return byWriters(p.namespaces, func(ns string) error {
-		return p.core.CoreV1().Secrets(ns).Delete(ctx, secret, metav1.DeleteOptions{})
+		err := p.core.CoreV1().Secrets(ns).Delete(ctx, secret, metav1.DeleteOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return err
 	})
 }
 

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"math"
-	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -69,13 +67,7 @@ func reportSingle(r *figures.Report, name string, times, floors []time.Duration)
 		r.Figure(fmt.Sprintf("%s-p%d-floor", name, q), float64(quantile(floors, q))/ms, "ms")
 		r.Figure(fmt.Sprintf("%s-p%d", name, q), float64(quantile(times, q))/ms, "ms")
 	}
-	r.TimeAtMost(singleLimit, name+"-p99-by-floor", float64(quantile(times, 99))/float64(quantile(floors, 99)), "ratio")
-}
-
-// quantile returns the time that q of a hundred times do not exceed.
-func quantile(times []time.Duration, q int) time.Duration {
-	sorted := slices.Sorted(slices.Values(times))
-	return sorted[int(math.Ceil(float64(len(sorted)*q)/100))-1]
+	r.TimeAtMost(singleLimit, name+"-p99-by-floor", quantile(times, 99).Seconds()/quantile(floors, 99).Seconds(), "ratio")
 }
 
 // timed returns how long it takes from the begin of do until a namespace has a new
