@@ -94,6 +94,14 @@ func paging(q url.Values) (page, perPage int, err error) {
 	return page, perPage, err
 }
 
+// onlyPaging reads the query of a list that has no filters.
+func onlyPaging(q url.Values) (page, perPage int, err error) {
+	if err := knownQuery(q, "page", "per_page"); err != nil {
+		return 0, 0, err
+	}
+	return paging(q)
+}
+
 func number(q url.Values, key string, missing, limit int) (int, error) {
 	s := q.Get(key)
 	if s == "" {

@@ -150,11 +150,7 @@ func (h *handler) confirmTarget(r call) (answer, error) {
 }
 
 func (h *handler) listTokens(r call) (answer, error) {
-	q := r.URL.Query()
-	if err := knownQuery(q, "page", "per_page"); err != nil {
-		return answer{}, err
-	}
-	page, perPage, err := paging(q)
+	page, perPage, err := onlyPaging(r.URL.Query())
 	if err != nil {
 		return answer{}, err
 	}

@@ -8,11 +8,7 @@ import (
 )
 
 func (h *handler) listProviders(r call) (answer, error) {
-	q := r.URL.Query()
-	if err := knownQuery(q, "page", "per_page"); err != nil {
-		return answer{}, err
-	}
-	page, perPage, err := paging(q)
+	page, perPage, err := onlyPaging(r.URL.Query())
 	if err != nil {
 		return answer{}, err
 	}
