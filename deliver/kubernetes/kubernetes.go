@@ -138,14 +138,18 @@ func (t *Target) Uninstall(ctx context.Context, storeID string) error {
 }
 
 // Stores returns the ids of the stores that have delivered to the cluster, for those
-// who no longer have one and want to uninstall.
+// who no longer have one and want to uninstall. Errors: Denied, Unavailable.
 func (t *Target) Stores(ctx context.Context) ([]string, error) {
 	s, err := open(ctx, &t.o, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	return s.stores(), nil
+	stores := s.stores()
+	if len(stores) == 0 {
+		return nil, s.unlisted
+	}
+	return stores, nil
 }
 
 // Namespaces yields how each namespace stands, in no order. It yields nothing unless

@@ -169,7 +169,7 @@ func (p *planner) entries(out *plan, o *object) {
 		asked[d.Key] = true
 	}
 	for _, d := range decision.Remove {
-		p.remove(out, d, asked[d.Key] || d.Blocks, ours(d.Key))
+		p.remove(out, d, asked[d.Key] || d.Blocks || p.dropped(out.record.Entries[d.Key]), ours(d.Key))
 	}
 	for _, a := range decision.Deliver {
 		_, has := there[a.Key]
@@ -188,10 +188,13 @@ func (p *planner) entries(out *plan, o *object) {
 	p.onlyOurs(out, there)
 }
 
-// delivered returns what of the record is in the Secret, and forgets what is not. An
-// entry that somebody changed since is this store's still, but no other's.
+// delivered returns what of the record is in the Secret and to be decided on, and
+// forgets what is not there. An entry that somebody changed since is this store's
+// still, but no other's. Where nothing is known to be wanted, only what is to go in any
+// case is decided on.
 func (p *planner) delivered(out *plan, there map[string]digest, place string, ours func(string) bool) []deliver.Delivered {
 	var all []deliver.Delivered
+	known := !p.serves || p.wanted.err == nil
 	for _, key := range out.record.keys() {
 		e := out.record.Entries[key]
 		own := e.Store == p.book.StoreID()
@@ -199,7 +202,7 @@ func (p *planner) delivered(out *plan, there map[string]digest, place string, ou
 		if !has && own {
 			delete(out.record.Entries, key)
 		}
-		if has && (own || ours(key)) {
+		if has && (own || ours(key)) && (known || p.ordered(e)) {
 			all = append(all, deliver.Delivered{
 				Where: place, Key: key, GUID: e.GUID, Blocks: e.Blocks,
 				StoreID: e.Store, Revision: e.Revision, ExpiresAt: e.Expires,
@@ -212,9 +215,6 @@ func (p *planner) delivered(out *plan, there map[string]digest, place string, ou
 // remove plans a removal; asked says that somebody asked for this very one, ours
 // that the entry is what was delivered.
 func (p *planner) remove(out *plan, d deliver.Delivered, asked, ours bool) {
-	if p.serves && p.wanted.err != nil && !ordered(p.book, d) {
-		return // nothing is known to be wanted
-	}
 	if !asked {
 		switch r := p.rule(d); r.verdict {
 		case verdictWait:
@@ -235,9 +235,16 @@ func (p *planner) remove(out *plan, d deliver.Delivered, asked, ours bool) {
 
 // ordered reports whether an entry is to go whatever is wanted: its credential was
 // deleted, or its login dropped.
-func ordered(book *keyring.Book, d deliver.Delivered) bool {
-	e, ok := book.Get(d.GUID)
-	return !ok || d.Revision < e.DropRevision
+func (p *planner) ordered(e delivered) bool {
+	_, exists := p.book.Get(e.GUID)
+	return !exists || p.dropped(e)
+}
+
+// dropped reports whether a login was dropped since it was delivered: it must not be
+// used, so its removal waits for nobody.
+func (p *planner) dropped(e delivered) bool {
+	c, ok := p.book.Get(e.GUID)
+	return ok && e.Revision < c.DropRevision
 }
 
 // deliver plans an entry, unless somebody else's is in its place. other says that

@@ -81,8 +81,8 @@ func (s *session) attempt(ctx context.Context, p *place, t task) outcome {
 	return plan.outcome
 }
 
-// planner returns who plans for a namespace, nil where it has no scope: what was
-// delivered there then stays.
+// planner returns who plans for a namespace, nil where it has no scope and nothing was
+// delivered. What was then stays, but for what is to go in any case.
 func (s *session) planner(p *place, t task) *planner {
 	pl := &planner{
 		Options: s.o, namespace: p.name, book: t.book, now: time.Now(),
@@ -95,10 +95,10 @@ func (s *session) planner(p *place, t task) *planner {
 		pl.rule = func(deliver.Delivered) ruling { return ruling{verdict: verdictRemove} }
 	case !pl.serves:
 		pl.decide = func(all []deliver.Delivered) deliver.Decision { return deliver.End(t.book, all, t.confirmed) }
-	case p.namespace.problem != "":
+	case p.namespace.problem != "" && (p.secret == nil || p.secret.target != s.o.Name):
 		return nil
 	default:
-		pl.wanted = t.renderings.of(p.namespace.scope)
+		pl.wanted = t.wanted(p.namespace)
 		pl.decide = func(all []deliver.Delivered) deliver.Decision {
 			return deliver.Decide(pl.now, t.book, pl.wanted.auths, all, t.confirmed)
 		}

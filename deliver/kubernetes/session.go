@@ -1,7 +1,9 @@
 package kubernetes
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -21,6 +23,9 @@ type session struct {
 	table   *table
 	queue   *queue
 	sources []*feed
+	// unlisted is why some namespaces could not be listed at the start, nil where all
+	// were.
+	unlisted error
 	// news is called where a worker has done something that nobody waited for. It and
 	// events are nil in a session that somebody waits for.
 	news   func()
@@ -43,6 +48,14 @@ type task struct {
 	rulings    rulings
 	// uninstalls says that everything is to go that the book's store delivered.
 	uninstalls bool
+}
+
+// wanted returns what a namespace is to have.
+func (t *task) wanted(n *namespace) *wanted {
+	if n.problem != "" {
+		return &wanted{err: errors.New(n.problem)}
+	}
+	return t.renderings.of(n.scope)
 }
 
 // open starts a session, which ends with ctx or by close. It returns once everything
@@ -85,37 +98,51 @@ func (s *session) close() {
 	s.client.close()
 }
 
-// awaitSources waits until everything was listed once.
+// awaitSources waits until everything was listed once. Namespaces that are watched
+// apart do not wait for one that may not be listed, as its Role went with it; there is
+// an error where that holds for all.
 func (s *session) awaitSources(ctx context.Context) error {
-	limit := time.NewTimer(syncTimeout)
-	defer limit.Stop()
-	check := time.NewTicker(100 * time.Millisecond)
-	defer check.Stop()
+	ctx, cancel := context.WithTimeoutCause(ctx, syncTimeout, errListing)
+	defer cancel()
+	listed := false
 	for _, f := range s.sources {
-		for synced := false; !synced; {
-			select {
-			case <-f.synced:
-				synced = true
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-limit.C:
-				return explain("the "+f.what+" cannot be listed", orTimeout(f.error()))
-			case <-check.C:
-				// A right that lacks does not come by waiting.
-				if err := f.error(); err != nil && regcred.CodeOf(explain("", err)) == regcred.Denied {
-					return explain("the "+f.what+" cannot be listed", err)
-				}
-			}
+		err := f.await(ctx)
+		if err != nil && (!s.o.Namespaced || regcred.CodeOf(err) != regcred.Denied) {
+			return err
 		}
+		listed = listed || err == nil
+		s.unlisted = cmp.Or(s.unlisted, err)
+	}
+	if !listed {
+		return s.unlisted
 	}
 	return nil
 }
 
-func orTimeout(err error) error {
-	if err == nil {
-		return context.DeadlineExceeded
+// errListing says that the time for the first listing is over.
+var errListing = errors.New("it takes too long")
+
+// await waits until the feed has listed all. It returns the context's error, unless
+// that is errListing, or why nothing can be listed: a right that lacks does not come by
+// waiting.
+func (f *feed) await(ctx context.Context) error {
+	check := time.NewTicker(100 * time.Millisecond)
+	defer check.Stop()
+	for {
+		if err := f.error(); err != nil && regcred.CodeOf(explain("", err)) == regcred.Denied {
+			return explain("the "+f.what+" cannot be listed", err)
+		}
+		select {
+		case <-f.synced:
+			return nil
+		case <-ctx.Done():
+			if cause := context.Cause(ctx); !errors.Is(cause, errListing) {
+				return ctx.Err()
+			}
+			return explain("the "+f.what+" cannot be listed", cmp.Or(f.error(), errListing))
+		case <-check.C:
+		}
 	}
-	return err
 }
 
 // work sees to namespaces until the queue ends.

@@ -25,7 +25,10 @@ func (s *session) uninstall(ctx context.Context, storeID string) error {
 			return err
 		}
 		_, err = s.report(book)
-		if err == nil || !passing(err) || round == uninstallRounds {
+		if err == nil {
+			return s.unlisted // nobody knows what is left there
+		}
+		if !passing(err) || round == uninstallRounds {
 			return err
 		}
 		select {

@@ -1,0 +1,119 @@
+//go:build integration
+
+package kubernetes_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"regcred.dev"
+	"regcred.dev/deliver/kubernetes"
+	"regcred.dev/regcredtest/kubetest"
+)
+
+// drop has a login dropped, because it must not be used any more.
+func (p *plant) drop(guid string) {
+	p.Helper()
+	if _, err := p.store.DropLogin(p.Context(), guid); err != nil {
+		p.Fatal(err)
+	}
+}
+
+// TestDroppedWhereThereIsNoScope: whoever may label a namespace cannot keep a login
+// there that was dropped; all others stay.
+func TestDroppedWhereThereIsNoScope(t *testing.T) {
+	c := kubetest.Shared(t)
+	o := quick(c, "t=noscope")
+	o.Scopes = kubernetes.Scopes{Preset: kubernetes.Korifi}
+	p := newPlant(t, newTarget(t, o))
+	ns := c.Namespace(t, "noscope", map[string]string{"t": "noscope"})
+	p.credential(regcred.Foundation, "kept.example.com", "k", time.Time{})
+	leaked := p.credential(regcred.Foundation, "leaked.example.com", "l", time.Time{})
+	awaitLogins(t, c, ns, map[string]string{"kept.example.com": "k", "leaked.example.com": "l"})
+	label(t, c, ns, `{"metadata":{"labels":{"korifi.cloudfoundry.org/space-guid":"s"}}}`)
+	await(t, "status", func() string {
+		if all := strings.Join(p.status().Warnings, " "); !strings.Contains(all, "needs its organization") {
+			return "the warnings are " + all
+		}
+		return ""
+	})
+	p.drop(leaked)
+	awaitLogins(t, c, ns, map[string]string{"kept.example.com": "k"})
+}
+
+// TestDroppedWhileHeld: a login that was dropped does not wait until somebody confirms
+// that so many namespaces are to leave.
+func TestDroppedWhileHeld(t *testing.T) {
+	const n = 12
+	c := kubetest.Shared(t)
+	var names []string
+	for range n {
+		names = append(names, c.Namespace(t, "dropped", map[string]string{"t": "dropped"}))
+	}
+	p := newPlant(t, newTarget(t, quick(c, "t=dropped")))
+	p.credential(regcred.Foundation, "kept.example.com", "k", time.Time{})
+	leaked := p.credential(regcred.Foundation, "leaked.example.com", "l", time.Time{})
+	for _, ns := range names {
+		awaitLogins(t, c, ns, map[string]string{"kept.example.com": "k", "leaked.example.com": "l"})
+	}
+	p.stop()
+	p = resumePlant(t, p.store, newTarget(t, quick(c, "t=dorpped")))
+	await(t, "status", func() string {
+		if s := p.status(); len(s.Held) == 0 {
+			return fmt.Sprint("nothing is held; ", s.Error)
+		}
+		return ""
+	})
+	p.drop(leaked)
+	for _, ns := range names {
+		awaitLogins(t, c, ns, map[string]string{"kept.example.com": "k"})
+	}
+}
+
+// TestNamespacedWithoutOne: a namespace whose Role is gone, as it is where the
+// namespace is, keeps the target from no other. It is served once the Role is there.
+func TestNamespacedWithoutOne(t *testing.T) {
+	c := kubetest.Shared(t)
+	var role rbacv1.Role
+	readRole(t, "role.yaml", &role)
+	with, without := c.Namespace(t, "with", nil), c.Namespace(t, "without", nil)
+	bindRole(t, c, with, &role, "one-regcred")
+	serviceAccount(t, c, with, "default")
+	o := quick(c, "")
+	o.Config = c.Config()
+	o.Config.Impersonate = rest.ImpersonationConfig{UserName: "one-regcred"}
+	o.ServiceAccounts = []string{"default"}
+	o.Namespaced, o.Namespaces.Include = true, []string{without, with}
+	target := newTarget(t, o)
+	p := newPlant(t, target)
+	p.credential(regcred.Foundation, "registry.example.com", "1", time.Time{})
+	awaitLogins(t, c, with, map[string]string{"registry.example.com": "1"})
+	awaitPullSecrets(t, c, with, "default", "regcred")
+	await(t, "status", func() string {
+		if s := p.status(); !strings.Contains(s.Error, "1 of 2 namespaces") || !strings.Contains(s.Error, without) {
+			return s.Error
+		}
+		return ""
+	})
+	bindRole(t, c, without, &role, "one-regcred")
+	awaitLogins(t, c, without, map[string]string{"registry.example.com": "1"})
+	// What cannot be seen is not taken for gone.
+	if err := c.Client(t).RbacV1().RoleBindings(without).Delete(t.Context(), role.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	p.stop()
+	await(t, "uninstall", func() string {
+		err := target.Uninstall(t.Context(), p.store.ID())
+		if regcred.CodeOf(err) != regcred.Denied { // the right may still be remembered
+			return fmt.Sprint("it ends with ", err)
+		}
+		return ""
+	})
+	awaitGone(t, c, with)
+}
