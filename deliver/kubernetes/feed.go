@@ -168,7 +168,7 @@ func (s *session) feeds() []func(context.Context) {
 	if s.o.Namespaced {
 		spaces = s.o.Namespaces.Include
 		for _, name := range spaces {
-			s.table.setNamespace(name, s.o.namespace(name, nil))
+			s.table.setNamespace(name, s.o.namespace(name, "", nil))
 		}
 	} else {
 		start(s.namespaceFeed(), s.client.watchNamespaces(), &metav1.PartialObjectMetadata{})
@@ -187,7 +187,7 @@ func (s *session) namespaceFeed() *feed {
 		what: "namespaces",
 		note: func(obj runtime.Object) any {
 			m := obj.(*metav1.PartialObjectMetadata)
-			n := s.o.namespace(m.Name, m.Labels)
+			n := s.o.namespace(m.Name, m.UID, m.Labels)
 			n.ending = m.DeletionTimestamp != nil
 			return n
 		},

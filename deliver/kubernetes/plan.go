@@ -349,6 +349,20 @@ func (p *planner) actEnding(out *plan, o *object) {
 	}
 }
 
+// lean leaves out of a plan what was not delivered before, and reports whether there is
+// anything left to write.
+func (p *plan) lean(o *object) bool {
+	before := o.record().Entries
+	for key := range p.record.Entries {
+		if _, ok := before[key]; !ok {
+			delete(p.record.Entries, key)
+			delete(p.known, key)
+			delete(p.set, key)
+		}
+	}
+	return len(p.set)+len(p.gone) > 0
+}
+
 // kind is the type of new Secrets.
 func (o *Options) kind() corev1.SecretType {
 	if o.DockerCfg {

@@ -10,7 +10,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 
+	"regcred.dev"
 	"regcred.dev/deliver"
 	"regcred.dev/keyring"
 )
@@ -23,8 +25,8 @@ const attempts = 4
 var errOutdated = errors.New("it was changed meanwhile")
 
 // namespace returns what is to be remembered of a namespace.
-func (o *Options) namespace(name string, of labels.Set) *namespace {
-	n := &namespace{served: o.selected.matches(name, of)}
+func (o *Options) namespace(name string, uid types.UID, of labels.Set) *namespace {
+	n := &namespace{uid: uid, served: o.selected.matches(name, of)}
 	if !n.served {
 		return n
 	}
@@ -151,8 +153,21 @@ func (s *session) create(ctx context.Context, p *place, pl *planner, plan *plan)
 	return s.keep(p, made, "created", err)
 }
 
-// update replaces the Secret. Where others wrote to it, it is read before.
+// update brings the Secret up to date. Where it cannot take all, what it has already is
+// renewed and taken away none the less; the error is the first one then.
 func (s *session) update(ctx context.Context, p *place, pl *planner, plan *plan) error {
+	err := s.replace(ctx, p, pl, plan)
+	if regcred.CodeOf(err) != regcred.TooLarge || !plan.lean(p.secret) {
+		return err
+	}
+	if failed := s.replace(ctx, p, pl, plan); failed != nil {
+		return failed
+	}
+	return err
+}
+
+// replace replaces the Secret. Where others wrote to it, it is read before.
+func (s *session) replace(ctx context.Context, p *place, pl *planner, plan *plan) error {
 	base := newSecret(p.name, s.o.SecretName, "", p.secret)
 	if plan.action == disown || !plan.blind(p.secret) {
 		read, err := s.client.secret(ctx, p.name, s.o.SecretName)

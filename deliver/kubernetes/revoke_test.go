@@ -117,3 +117,35 @@ func TestNamespacedWithoutOne(t *testing.T) {
 	})
 	awaitGone(t, c, with)
 }
+
+// TestTooMuch: where a namespace is to have more than a Secret takes, what it has
+// already is renewed and dropped as ever.
+func TestTooMuch(t *testing.T) {
+	c := kubetest.Shared(t)
+	p := newPlant(t, newTarget(t, quick(c, "t=toomuch")))
+	ns := c.Namespace(t, "toomuch", map[string]string{"t": "toomuch"})
+	kept := p.credential(regcred.Foundation, "kept.example.com", "1", time.Time{})
+	leaked := p.credential(regcred.Foundation, "leaked.example.com", "l", time.Time{})
+	awaitLogins(t, c, ns, map[string]string{"kept.example.com": "1", "leaked.example.com": "l"})
+	for i := range 20 {
+		p.credential(regcred.Foundation, fmt.Sprintf("much-%d.example.com", i), strings.Repeat("x", 60<<10), time.Time{})
+	}
+	await(t, "status", func() string {
+		if s := p.status(); !strings.Contains(s.Error, "the pull secret would have") {
+			return s.Error
+		}
+		return ""
+	})
+	p.renew(kept, "2", time.Time{})
+	p.drop(leaked)
+	await(t, ns, func() string {
+		got := readLogins(t, c, ns)
+		if got["kept.example.com"] != "robot:2" || got["leaked.example.com"] != "" {
+			return fmt.Sprintf("there are %.20q and %.20q", got["kept.example.com"], got["leaked.example.com"])
+		}
+		return ""
+	})
+	if s := p.status(); !strings.Contains(s.Error, "the pull secret would have") {
+		t.Errorf("the error is %q", s.Error)
+	}
+}

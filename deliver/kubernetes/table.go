@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"regcred.dev"
@@ -14,6 +15,8 @@ import (
 
 // namespace is what is remembered of one. It is immutable.
 type namespace struct {
+	// uid tells it from a later one of the same name; "" where it cannot be read.
+	uid types.UID
 	// served says that it is selected.
 	served bool
 	scope  regcred.Scope
