@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"regcred.dev"
 	"regcred.dev/deliver"
@@ -70,8 +71,10 @@ func (s *session) report(book *keyring.Book) (deliver.Report, error) {
 		failed, total, strings.Join(failures.sentences(s.o.SecretName), "; "))
 }
 
-// count counts what a store has in a namespace.
+// count counts what a store has in a namespace. Of logins that have expired it names
+// one: whoever may edit the Secret can record as many as there is room for.
 func count(r *deliver.Report, warnings remarks, p *place, storeID string, now time.Time) {
+	said := false
 	for _, e := range p.secret.recorded {
 		if e.Store != storeID {
 			continue
@@ -83,7 +86,8 @@ func count(r *deliver.Report, warnings remarks, p *place, storeID string, now ti
 		if r.EarliestExpiry.IsZero() || e.Expires.Before(r.EarliestExpiry) {
 			r.EarliestExpiry = e.Expires
 		}
-		if !now.Before(e.Expires) {
+		if !said && !now.Before(e.Expires) {
+			said = true
 			warnings.add(fmt.Sprintf("the login for %s expired at %s, and stays until a better one comes", e.key, e.Expires.Format(time.RFC3339)), p.name)
 		}
 	}
@@ -103,7 +107,16 @@ func (s *session) unwatched() []string {
 // remarks are namespaces by what there is to say of them.
 type remarks map[string][]string
 
-func (r remarks) add(text, namespace string) { r[text] = append(r[text], namespace) }
+// add adds one. Parts of it may be what somebody wrote into the namespace.
+func (r remarks) add(text, namespace string) {
+	text = strings.Map(func(c rune) rune {
+		if unicode.IsPrint(c) {
+			return c
+		}
+		return unicode.ReplacementChar
+	}, text)
+	r[text] = append(r[text], namespace)
+}
 
 // firstName returns the first namespace of all.
 func firstName(r remarks) string {

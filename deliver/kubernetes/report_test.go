@@ -1,0 +1,41 @@
+package kubernetes
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"regcred.dev/keyring"
+)
+
+// TestReportBounded: whoever may edit the Secret of one namespace cannot hide what there
+// is to say of others, nor write to the operator's terminal.
+func TestReportBounded(t *testing.T) {
+	o := &Options{}
+	o.setDefaults()
+	s := &session{o: o, table: newTable(func(string) {})}
+	hostile := &object{target: o.Name}
+	for i := range 2 * maxSaid {
+		hostile.recorded = append(hostile.recorded, recorded{
+			fmt.Sprintf("\x1b[2J\n%d", i), delivered{Store: "s1", GUID: fmt.Sprint(i), Expires: time.Unix(1, 0)},
+		})
+	}
+	s.table.setSecret("a", "1", hostile)
+	s.table.setSecret("z", "1", &object{target: o.Name})
+	s.table.settle(place{name: "z"}, nil, outcome{problem: "the last thing to say\x1b[2J"})
+	r, err := s.report(keyring.New("s1").Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Join(r.Warnings, " ")
+	if !strings.Contains(all, "z/regcred: the last thing to say") || !strings.Contains(all, "a/regcred: the login for") {
+		t.Errorf("%d warnings: %q", len(r.Warnings), all)
+	}
+	if strings.ContainsAny(all, "\x1b\n") {
+		t.Errorf("control characters: %q", all)
+	}
+	if r.Delivered != len(hostile.recorded) {
+		t.Errorf("%d are delivered", r.Delivered)
+	}
+}
