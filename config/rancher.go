@@ -82,7 +82,7 @@ func ParseRancherUpdater(s Sources) (RancherUpdater, error) {
 	for _, name := range []string{cattleURL, cattleAccessKey, cattleSecretKey} {
 		if get(name) == "" {
 			return RancherUpdater{}, regcred.Errorf(regcred.Invalid,
-				"%s is not set: Rancher sets it, with %s and %s, for a service with the labels io.rancher.container.create_agent: true and io.rancher.container.agent.role: environment", name, cattleURL, cattleAccessKey)
+				"%s is not set: set it, with an API key of the environment, or give the service the labels io.rancher.container.create_agent: true and io.rancher.container.agent.role: environment, by which Rancher sets %s, %s and %s", name, cattleURL, cattleAccessKey, cattleSecretKey)
 		}
 	}
 	if u.URL, err = ParseRancherURL(get(cattleURL)); err != nil {

@@ -90,7 +90,7 @@ func checkAPIToken(now time.Time, name string, role regcred.Role, scope regcred.
 	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return regcred.Errorf(regcred.Invalid, "the name %q holds characters that cannot be printed", name)
 	case !slices.Contains(regcred.Roles, role):
-		return regcred.Errorf(regcred.Invalid, "there is no role %q: use one of %v", role, regcred.Roles)
+		return regcred.Errorf(regcred.Invalid, "there is no role %q: use one of %s", role, strings.Trim(fmt.Sprint(regcred.Roles), "[]"))
 	case role == regcred.RoleAdmin && scope != regcred.Foundation:
 		return regcred.Errorf(regcred.Invalid, "an admin's API token is for the whole foundation: leave out the scope %s", scope)
 	case !expires.IsZero() && !expires.After(now):

@@ -103,12 +103,23 @@ func listCredentials(w io.Writer, list []client.Credential) {
 	}
 	var rows [][]string
 	for _, c := range list {
-		rows = append(rows, []string{orElse(c.Canonical, "?"), scopeText(c), c.Username, c.Provider, loginText(c.Login), c.GUID})
+		rows = append(rows, []string{orElse(c.Canonical, "?"), scopeText(c), c.Username, c.Provider, loginState(c.Login), c.GUID})
 	}
 	table(w, "LOCATION SCOPE USERNAME PROVIDER LOGIN GUID", rows)
 }
 
-// loginText says in short how a login is.
+// loginState says how a login is, in a few words: loginText has the problem too.
+func loginState(l *client.Login) string {
+	switch {
+	case l == nil || l.Problem == "":
+		return loginText(l)
+	case l.MintedAt == nil:
+		return "none, minting fails"
+	}
+	return "expires " + until(l.ExpiresAt) + ", renewal fails"
+}
+
+// loginText says how a login is, and what its problem is.
 func loginText(l *client.Login) string {
 	switch {
 	case l == nil:

@@ -38,7 +38,7 @@ again when they change.`,
 			}
 			cfg, err := config.LoadDeis(p.Getenv)
 			if err != nil {
-				return err
+				return &usageError{err}
 			}
 			d, err := server.OpenDeis(cmd.Context(), server.DeisOptions{Config: cfg, Credentials: credentials, Log: log})
 			if err != nil {

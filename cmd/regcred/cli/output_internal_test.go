@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"io"
 	"testing"
+	"time"
+
+	"regcred.dev/client"
 )
 
 // TestOutputForPeople: what others wrote directs no terminal, and fakes no line.
@@ -22,6 +25,26 @@ func TestOutputForPeople(t *testing.T) {
 		}
 		if out.String() != want {
 			t.Errorf("%q is shown as %q, want %q", text, &out, want)
+		}
+	}
+}
+
+func TestIssuerName(t *testing.T) {
+	for _, test := range []struct{ provider, issuer, want string }{
+		{"ecr", "ecr for the server in us-east-1", "ecr for the server in us-east-1"},
+		{"exec", "docker-credential-gcr https://gcr.io", "exec docker-credential-gcr https://gcr.io"},
+	} {
+		if got := issuerName(client.Issuer{Provider: test.provider, Issuer: test.issuer}); got != test.want {
+			t.Errorf("%s, %s: %s", test.provider, test.issuer, got)
+		}
+	}
+}
+
+func TestNextRenewal(t *testing.T) {
+	past, soon := time.Now().Add(-time.Second), time.Now().Add(time.Hour+time.Minute)
+	for want, at := range map[string]*time.Time{"never": nil, "now": &past, "in 1h0m": &soon} {
+		if got := nextRenewal(at); got != want {
+			t.Errorf("%s: %s", want, got)
 		}
 	}
 }

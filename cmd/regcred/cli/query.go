@@ -139,12 +139,12 @@ func (p *Program) statusCommand() *cobra.Command {
 
 func describeStatus(w io.Writer, st client.Status) {
 	fmt.Fprintf(w, "regcred %s at %s, store %s, revision %d\n", st.Version, st.URL, st.StoreID, st.Revision)
-	fmt.Fprintf(w, "%s, next renewal %s\n", count(st.Credentials, "credential"), until(st.NextRenewal))
+	fmt.Fprintf(w, "%s, next renewal %s\n", count(st.Credentials, "credential"), nextRenewal(st.NextRenewal))
 	if len(st.Problems) == 0 && st.Credentials > 0 {
 		fmt.Fprintln(w, "every credential has a good login")
 	}
 	for _, pr := range st.Problems {
-		fmt.Fprintf(w, "problem: %s at scope %s (%s): %s\n", orElse(pr.Location, pr.Provider), pr.Scope, pr.GUID, pr.Error)
+		fmt.Fprintf(w, "problem: %s at scope %s (%s): %s\n", orElse(pr.Location, "location not yet known, provider "+pr.Provider+","), pr.Scope, pr.GUID, pr.Error)
 		switch {
 		case pr.GapAt != nil:
 			fmt.Fprintf(w, "  pulls fail from %s on (%s) unless a new login comes before\n", pr.GapAt.Format(timeFormat), until(pr.GapAt))
@@ -153,7 +153,7 @@ func describeStatus(w io.Writer, st client.Status) {
 		}
 	}
 	for _, i := range st.Issuers {
-		fmt.Fprintf(w, "issuer %s %s (%s): %s\n", i.Provider, i.Issuer, count(i.Credentials, "credential"), issuerState(i))
+		fmt.Fprintf(w, "issuer %s (%s): %s\n", issuerName(i), count(i.Credentials, "credential"), issuerState(i))
 	}
 	for _, r := range st.Rotations {
 		fmt.Fprintf(w, "rotate: %s at scope %s (%s): what is stored is to be replaced by %s\n", orElse(r.Location, "?"), r.Scope, r.GUID, r.By.Format(time.DateOnly))
@@ -163,11 +163,27 @@ func describeStatus(w io.Writer, st client.Status) {
 	}
 }
 
+// issuerName names an issuer, and its provider where the name does not say that.
+func issuerName(i client.Issuer) string {
+	if strings.HasPrefix(i.Issuer, i.Provider+" ") {
+		return i.Issuer
+	}
+	return i.Provider + " " + i.Issuer
+}
+
+// nextRenewal says when the next login is minted: a time that is just past is now.
+func nextRenewal(t *time.Time) string {
+	if t != nil && time.Until(*t) < time.Second {
+		return "now"
+	}
+	return until(t)
+}
+
 func issuerState(i client.Issuer) string {
 	if i.ThrottledUntil != nil {
 		return "it asked to be left alone, and is asked again " + until(i.ThrottledUntil)
 	}
-	return "it does not answer, and is tried now and then"
+	return "it cannot be reached or does not answer, and is tried now and then"
 }
 
 func describeTarget(w io.Writer, t client.Target) {

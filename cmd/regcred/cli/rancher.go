@@ -31,7 +31,8 @@ The environment is that of the updater:
   ECR_PROXY_HOST              the registry in Rancher that stands for ECR
   LISTEN_PORT                 port of /ping, /healthz, /readyz and /metrics
                               (default 8080)
-  LOG_LEVEL                   panic, fatal, error, warn, info or debug (default info)`,
+  LOG_LEVEL                   panic, fatal, error, warn, info, debug or trace
+                              (default info)`,
 		Args: wantArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.LoadRancherUpdater(p.Getenv)
