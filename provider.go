@@ -137,6 +137,14 @@ func (info ProviderInfo) AdminFields(c Credential) []string {
 	return set
 }
 
+// CheckName refuses the name of a setting that the provider does not have: Invalid.
+func (info ProviderInfo) CheckName(name string) error {
+	if slices.ContainsFunc(info.AllFields(), func(f Field) bool { return f.Name == name }) {
+		return nil
+	}
+	return info.unknown(name)
+}
+
 func (info ProviderInfo) unknown(name string) error {
 	var names []string
 	for _, f := range info.AllFields() {

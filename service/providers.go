@@ -71,6 +71,15 @@ func (s *Service) configure(caller regcred.Caller, c *regcred.Credential, settin
 	return nil
 }
 
+// knowsSetting refuses the name of a setting that a provider does not have.
+func (s *Service) knowsSetting(provider, name string) error {
+	p, ok := s.o.Providers[provider]
+	if !ok {
+		return regcred.Errorf(regcred.Invalid, "%s", s.noProvider(provider))
+	}
+	return p.Describe().CheckName(name)
+}
+
 // noReferences refuses settings that look like the configuration's references:
 // nobody but who writes that file may have the server's files and environment read.
 func noReferences(settings map[string]regcred.Secret) error {

@@ -43,6 +43,11 @@ func (s *Service) apply(caller regcred.Caller, c *regcred.Credential, up Credent
 	}
 	settings := settingsOf(*c)
 	for name, value := range up.Settings {
+		if _, set := settings[name]; value == nil && !set {
+			if err := s.knowsSetting(c.Provider, name); err != nil {
+				return err
+			}
+		}
 		delete(settings, name)
 		if value != nil {
 			settings[name] = *value
