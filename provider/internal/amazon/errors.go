@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"time"
 
@@ -173,8 +174,12 @@ func (s Settings) explainIdentity(ctx context.Context, c *Client, err error) err
 	case ctx.Err() != nil, isCall && operation.ServiceID != "ec2imds":
 		return c.explain(ctx, err, asked)
 	}
-	return regcred.Errorf(regcred.Unavailable, "%s cannot be used: neither its environment, files, nor a service of the machine gives keys that work. "+
-		"Give the credential %s and %s, or the server a role (of EKS, ECS or EC2); where AWS_CA_BUNDLE is set, set the credential's ca instead", s, AccessKeyID, SecretAccessKey)
+	if os.Getenv("AWS_CA_BUNDLE") != "" { // the SDK takes it with an HTTP client of its own alone
+		return regcred.Errorf(regcred.Unavailable, "%s cannot be used while AWS_CA_BUNDLE is set for the server: unset it there; where AWS's certificates are of an authority of your own, "+
+			"set the credential's ca to its certificates", s)
+	}
+	return regcred.Errorf(regcred.Unavailable, "%s cannot be used: neither its environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), files, nor a service of the machine gives keys that work. "+
+		"Give the credential %s and %s, or the server a role (of EKS, ECS or EC2)", s, AccessKeyID, SecretAccessKey)
 }
 
 // innermost returns the call that failed: to assume a role is a call within

@@ -147,7 +147,7 @@ func (i Identity) checkKeys(c regcred.Credential) error {
 		return nil
 	}
 	if !accessKeyPattern.MatchString(i.accessKeyID) {
-		return regcred.Errorf(regcred.Invalid, "the setting %q is no access key id: it has letters and digits alone", AccessKeyID)
+		return regcred.Errorf(regcred.Invalid, "the setting %q is no access key id: write letters and digits alone, such as AKIAIOSFODNN7EXAMPLE", AccessKeyID)
 	}
 	if i.secretAccessKey.IsZero() {
 		return regcred.Errorf(regcred.Invalid, "the setting %q needs %q beside it", AccessKeyID, SecretAccessKey)
