@@ -55,14 +55,18 @@ func (p *Program) Main(args []string) int {
 	return p.Run(ctx, args)
 }
 
+const usage = "usage: docker-credential-regcred get|list|store|erase, or kubelet --help"
+
 // Run is Main without signals.
 func (p *Program) Run(ctx context.Context, args []string) int {
 	if len(args) != 1 {
-		fmt.Fprintln(p.Stderr, "usage: docker-credential-regcred get|list|store|erase, or kubelet --help")
+		fmt.Fprintln(p.Stderr, usage)
 		return 1
 	}
 	var err error
 	switch args[0] {
+	case "--help", "-h", "help":
+		fmt.Fprintln(p.Stdout, usage)
 	case "get":
 		err = p.get(ctx)
 	case "list":
@@ -76,7 +80,7 @@ func (p *Program) Run(ctx context.Context, args []string) int {
 			fmt.Fprintln(p.Stderr, "regcred keeps these logins: nothing was erased; 'regcred credential delete' does it")
 		}
 	default:
-		err = regcred.Errorf(regcred.Invalid, "unknown command %q: there are get, list, store and erase", args[0])
+		err = regcred.Errorf(regcred.Invalid, "unknown command %q: there are get, list, store and erase, and for the kubelet 'kubelet --help'", args[0])
 	}
 	if err != nil {
 		fmt.Fprintln(p.Stdout, err)

@@ -81,6 +81,7 @@ func TestHelper(t *testing.T) {
 		{"nothing", "get", " \n", remote, 1, "no credentials server URL", ""},
 		{"store", "store", `{"ServerURL":"x","Username":"u","Secret":"s"}`, remote, 1, "regcred credential create", ""},
 		{"erase", "erase", "registry.example.com", remote, 0, "", "nothing was erased"},
+		{"help", "--help", "", nil, 0, "usage: docker-credential-regcred get|list|store|erase", ""},
 		{"unknown", "version", "", remote, 1, "unknown command", ""},
 		{"a foreign scope", "get", "registry.example.com", map[string]string{"REGCRED_SERVER": url, "REGCRED_TOKEN": token, "REGCRED_ORG": "other"}, 1, "not authorized", ""},
 		{"a wrong token", "get", "registry.example.com", map[string]string{"REGCRED_SERVER": url, "REGCRED_TOKEN": "rcat_x_y"}, 1, "token", ""},
