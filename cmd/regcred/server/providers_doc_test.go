@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"regcred.dev"
+	"regcred.dev/config"
 	"regcred.dev/imageref"
 )
 
@@ -32,7 +33,7 @@ func TestProvidersDoc(t *testing.T) {
 		t.Fatalf("%s lacks the line %s", providersDoc, marker)
 	}
 	var b strings.Builder
-	for _, p := range (&Server{}).providers("registry.example.com") {
+	for _, p := range (&Server{cfg: config.Default()}).providers("registry.example.com") {
 		documentProvider(&b, p.Describe())
 	}
 	if *update {
@@ -99,7 +100,7 @@ func TestProvidersDocRecipes(t *testing.T) {
 	}
 	written, _, _ := strings.Cut(string(data), marker)
 	providers := map[string]regcred.Provider{}
-	for _, p := range (&Server{}).providers("registry.example.com") {
+	for _, p := range (&Server{cfg: config.Default()}).providers("registry.example.com") {
 		providers[p.Describe().Name] = p
 	}
 	recipes := 0
