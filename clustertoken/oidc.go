@@ -13,6 +13,11 @@ import (
 // leeway is how far the clocks of a cluster and this machine may differ.
 const leeway = 30 * time.Second
 
+// maxAge is how long after its issue a token is good at most. The kubelet asks for an
+// hour. Who may create pods or tokens may ask for a year, and would keep a way into a
+// namespace that is somebody else's by then.
+const maxAge = 2 * time.Hour
+
 // algorithms are those that API servers sign with (kube-apiserver's
 // --service-account-signing-key-file takes RSA and ECDSA keys).
 var algorithms = []jose.SignatureAlgorithm{jose.RS256, jose.ES256}
@@ -21,7 +26,7 @@ var algorithms = []jose.SignatureAlgorithm{jose.RS256, jose.ES256}
 // Discovery 1.0; Kubernetes, "Service account issuer discovery").
 //
 // It cannot see that a pod or service account is gone: a token then stays good until
-// it expires. It knows no labels.
+// it expires, or maxAge is over. It knows no labels.
 type OIDC struct {
 	issuer, audience string
 	keys             *keySet
@@ -109,8 +114,12 @@ func (o *OIDC) refusal(now time.Time, c claims) string {
 		return "it expired at " + c.Expiry.Time().UTC().Format(time.RFC3339)
 	case c.NotBefore != nil && now.Add(leeway).Before(c.NotBefore.Time()):
 		return "it is not valid yet: compare the clocks"
-	case c.IssuedAt != nil && now.Add(leeway).Before(c.IssuedAt.Time()):
+	case c.IssuedAt == nil:
+		return "it does not say when it was issued"
+	case now.Add(leeway).Before(c.IssuedAt.Time()):
 		return "it was issued in the future: compare the clocks"
+	case now.Sub(c.IssuedAt.Time()) > maxAge:
+		return "it was issued at " + c.IssuedAt.Time().UTC().Format(time.RFC3339) + ": those of the kubelet are renewed each hour"
 	case k.Namespace == "" || k.ServiceAccount.Name == "" || c.Subject != "system:serviceaccount:"+k.Namespace+":"+k.ServiceAccount.Name:
 		return "it is not of a service account"
 	case k.Pod.Name == "":
