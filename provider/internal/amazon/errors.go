@@ -175,7 +175,7 @@ func (s Settings) explainIdentity(ctx context.Context, c *Client, err error) err
 		return c.explain(ctx, err, asked)
 	}
 	if os.Getenv("AWS_CA_BUNDLE") != "" { // the SDK takes it with an HTTP client of its own alone
-		return regcred.Errorf(regcred.Unavailable, "%s cannot be used while AWS_CA_BUNDLE is set for the server: unset it there; where AWS's certificates are of an authority of your own, "+
+		return regcred.Errorf(regcred.Unavailable, "%s cannot be used while AWS_CA_BUNDLE is set for the server: unset it there. Where AWS's certificates are of an authority of your own, "+
 			"set the credential's ca to its certificates", s)
 	}
 	return regcred.Errorf(regcred.Unavailable, "%s cannot be used: neither its environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), files, nor a service of the machine gives keys that work. "+
