@@ -127,7 +127,20 @@ func (p *planner) strangers(o *object) string {
 	case dataKey(o.kind) == "":
 		whose += fmt.Sprintf(", and of type %s, which is no pull secret", o.kind)
 	}
-	return whose + ", and is left alone: delete or rename it, choose another secret_name, or let regcred take it over by adopt"
+	return whose + ", and is left alone: " + p.ways(o)
+}
+
+// ways says what helps where a stranger's Secret has the target's name.
+func (p *planner) ways(o *object) string {
+	ways := "delete or rename it"
+	if p.Adopt == AdoptDeis { // its settings are no configuration of targets
+		return ways
+	}
+	ways += ", or choose another secret_name"
+	if p.Adopt == AdoptNone && o.target == "" && dataKey(o.kind) != "" {
+		ways += ", or let regcred take it over by adopt"
+	}
+	return ways
 }
 
 // adopts reports whether a stranger's Secret may be taken over, and there is

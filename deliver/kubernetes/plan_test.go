@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -342,4 +343,25 @@ func mustText(t *testing.T, r record) string {
 		t.Fatal(err)
 	}
 	return text
+}
+
+// TestStrangersWays: what is said to help does help.
+func TestStrangersWays(t *testing.T) {
+	pull, opaque := corev1.SecretTypeDockerConfigJson, corev1.SecretTypeOpaque
+	for _, test := range []struct {
+		adopt  Adoption
+		object object
+		want   string
+	}{
+		{AdoptNone, object{kind: pull}, "delete or rename it, or choose another secret_name, or let regcred take it over by adopt"},
+		{AdoptNone, object{kind: opaque}, "delete or rename it, or choose another secret_name"},
+		{AdoptNone, object{kind: pull, target: "other"}, "delete or rename it, or choose another secret_name"},
+		{AdoptAny, object{kind: opaque}, "delete or rename it, or choose another secret_name"},
+		{AdoptDeis, object{kind: opaque}, "delete or rename it"},
+	} {
+		p := &planner{Options: &Options{Adopt: test.adopt}}
+		if got := p.strangers(&test.object); !strings.HasSuffix(got, ", and is left alone: "+test.want) {
+			t.Errorf("%q, %s: %s", test.adopt, test.object.kind, got)
+		}
+	}
 }
