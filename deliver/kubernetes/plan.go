@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -324,10 +325,22 @@ func (p *planner) act(out *plan, o *object, exists bool) {
 		p.actEnding(out, o)
 	}
 	if o.immutable && out.action == write && len(out.set)+len(out.gone) > 0 {
+		if p.mustGo(out, o) {
+			out.action = erase // there is no other way
+			return
+		}
 		out.action, out.changed = leave, 0
 		out.record = o.record()
 		out.problem = "it is immutable, and so cannot be renewed: delete it, and it is made anew at once"
 	}
+}
+
+// mustGo reports whether something that is taken away, or replaced, is to go whatever is
+// wanted.
+func (p *planner) mustGo(out *plan, o *object) bool {
+	return slices.ContainsFunc(o.recorded, func(e recorded) bool {
+		return (out.set[e.key] || out.gone[e.key]) && e.Store == p.book.StoreID() && p.ordered(e.delivered)
+	})
 }
 
 func (p *planner) actServing(out *plan, o *object, exists bool) {

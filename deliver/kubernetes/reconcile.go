@@ -133,6 +133,9 @@ func (s *session) carryOut(ctx context.Context, p *place, pl *planner, plan *pla
 			return explain("the Secret "+s.place(p)+" cannot be deleted", err)
 		}
 		s.table.wrote(p, p.secret.version, nil)
+		if pl.serves {
+			return errOutdated // it is to be made anew
+		}
 		return nil
 	}
 	if p.secret == nil {

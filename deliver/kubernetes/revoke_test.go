@@ -149,3 +149,27 @@ func TestTooMuch(t *testing.T) {
 		t.Errorf("the error is %q", s.Error)
 	}
 }
+
+// TestDroppedFromImmutable: a Secret that somebody made immutable cannot keep a login
+// that was dropped. It is made anew.
+func TestDroppedFromImmutable(t *testing.T) {
+	c := kubetest.Shared(t)
+	p := newPlant(t, newTarget(t, quick(c, "t=immutable")))
+	ns := c.Namespace(t, "immutable", map[string]string{"t": "immutable"})
+	kept := p.credential(regcred.Foundation, "kept.example.com", "1", time.Time{})
+	leaked := p.credential(regcred.Foundation, "leaked.example.com", "l", time.Time{})
+	awaitLogins(t, c, ns, map[string]string{"kept.example.com": "1", "leaked.example.com": "l"})
+	s := secretOf(t, c, ns)
+	s.Immutable, s.ResourceVersion = new(true), ""
+	put(t, c, ns, s)
+	p.renew(kept, "2", time.Time{}) // which is no reason to delete what is there
+	await(t, "status", func() string {
+		if all := strings.Join(p.status().Warnings, " "); !strings.Contains(all, "it is immutable") {
+			return "the warnings are " + all
+		}
+		return ""
+	})
+	awaitLogins(t, c, ns, map[string]string{"kept.example.com": "1", "leaked.example.com": "l"})
+	p.drop(leaked)
+	awaitLogins(t, c, ns, map[string]string{"kept.example.com": "2"})
+}
