@@ -97,7 +97,7 @@ func TestNamespacedWithoutOne(t *testing.T) {
 	awaitPullSecrets(t, c, with, "default", "regcred")
 	await(t, "status", func() string {
 		if s := p.status(); !strings.Contains(s.Error, "1 of 2 namespaces") || !strings.Contains(s.Error, without) {
-			return s.Error
+			return "the error is " + s.Error
 		}
 		return ""
 	})
@@ -132,7 +132,7 @@ func TestTooMuch(t *testing.T) {
 	}
 	await(t, "status", func() string {
 		if s := p.status(); !strings.Contains(s.Error, "the pull secret would have") {
-			return s.Error
+			return "the error is " + s.Error
 		}
 		return ""
 	})
