@@ -122,14 +122,25 @@ func (s *session) awaitSources(ctx context.Context) error {
 // errListing says that the time for the first listing is over.
 var errListing = errors.New("it takes too long")
 
+// listPatience is how long listings may fail, one after the other, before that is said.
+const listPatience = 10 * time.Second
+
 // await waits until the feed has listed all. It returns the context's error, unless
 // that is errListing, or why nothing can be listed: a right that lacks does not come by
-// waiting.
+// waiting, and an API server that is down is to be told of.
 func (f *feed) await(ctx context.Context) error {
 	check := time.NewTicker(100 * time.Millisecond)
 	defer check.Stop()
+	var failing time.Time // since when; zero: it is not
 	for {
-		if err := f.error(); err != nil && regcred.CodeOf(explain("", err)) == regcred.Denied {
+		err := f.error()
+		switch {
+		case err == nil:
+			failing = time.Time{}
+		case failing.IsZero():
+			failing = time.Now()
+		}
+		if err != nil && (regcred.CodeOf(explain("", err)) == regcred.Denied || time.Since(failing) > listPatience) {
 			return explain("the "+f.what+" cannot be listed", err)
 		}
 		select {

@@ -35,6 +35,10 @@ type place struct {
 	namespace *namespace
 	secret    *object
 	accounts  map[string]*account
+	// secretVersion is the newest resource version that was heard of the Secret: of
+	// its deletion too, so that an answer which was under way meanwhile does not
+	// bring it back.
+	secretVersion string
 
 	// generation grows with each change of the above.
 	generation uint64
@@ -168,11 +172,11 @@ func (t *table) secret(name string) *object {
 // newer one is known.
 func (t *table) setSecret(name, version string, o *object) {
 	t.edit(name, func(p *place) bool {
-		if p.secret != nil && !newer(version, p.secret.version) {
+		if p.secretVersion != "" && !newer(version, p.secretVersion) {
 			return false
 		}
 		had := p.secret != nil
-		p.secret = o
+		p.secret, p.secretVersion = o, version
 		return had || o != nil
 	})
 }
@@ -219,7 +223,7 @@ func (t *table) wrote(seen *place, version string, o *object) {
 		t.setSecret(seen.name, version, o)
 		return
 	}
-	p.secret = o
+	p.secret, p.secretVersion = o, version
 	p.generation++
 	seen.secret, seen.generation = o, p.generation
 	t.mu.Unlock()
