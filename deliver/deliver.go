@@ -70,6 +70,9 @@ type SyncOptions struct {
 
 // Report says what a target's system has after a Sync.
 type Report struct {
+	// Partial says of a Sync that failed that it did so in some places alone: what is new
+	// then does not wait for them.
+	Partial bool
 	// Delivered counts the entries that are in place, those that are kept or held
 	// included.
 	Delivered int

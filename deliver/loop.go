@@ -137,12 +137,16 @@ func (l *loop) report(before, after Status, err error) {
 }
 
 // rest waits until the next sync is due. After a failure a newer book does not cut
-// the wait short: a change of the target's system, or an operator, does.
+// the wait short, unless only a part has failed: a change of the target's system, or an
+// operator, does.
 func (l *loop) rest(ctx context.Context) {
 	pause(ctx, minPause)
 	newer, wait := l.newer, l.resync
 	if s := l.snapshot(); s.Failures > 0 {
-		newer, wait = nil, time.Until(s.RetryAt)
+		wait = time.Until(s.RetryAt)
+		if !s.Partial {
+			newer = nil
+		}
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()

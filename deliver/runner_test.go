@@ -270,6 +270,26 @@ func TestRunnerBackoff(t *testing.T) {
 	})
 }
 
+// TestRunnerPartialFailure: a place that fails delays nothing that is for the others.
+func TestRunnerPartialFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake("f")
+		f.set(deliver.Report{Partial: true}, regcred.Errorf(regcred.Denied, "one place"))
+		_, store := run(t, deliver.Options{Targets: []deliver.Target{f}})
+		store <- regcred.Batch{Revision: 1, Current: true}
+		time.Sleep(10 * time.Minute)
+		for revision := uint64(2); revision < 12; revision++ {
+			f.take()
+			store <- regcred.Batch{Revision: revision}
+			time.Sleep(400 * time.Millisecond) // two of the least pauses
+			synctest.Wait()
+			if calls := f.take(); len(calls) == 0 || calls[len(calls)-1].Revision != revision {
+				t.Errorf("the syncs after revision %d are %v", revision, calls)
+			}
+		}
+	})
+}
+
 // TestRunnerDriftCutsBackoff: who repairs a malformed file need not wait.
 func TestRunnerDriftCutsBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -39,6 +39,8 @@ func (s *session) report(book *keyring.Book) (deliver.Report, error) {
 				first = o.err
 			}
 			failures.add(regcred.MessageOf(o.err), p.name)
+		} else if p.namespace != nil && p.namespace.served {
+			r.Partial = true
 		}
 		if o.problem != "" {
 			warnings.add(o.problem, p.name)
@@ -65,6 +67,7 @@ func (s *session) report(book *keyring.Book) (deliver.Report, error) {
 	})
 	r.Warnings = append(warnings.sentences(s.o.SecretName), s.unwatched()...)
 	if failed == 0 {
+		r.Partial = false
 		return r, nil
 	}
 	return r, regcred.Errorf(regcred.CodeOf(first), "%d of %d namespaces could not be synced: %s",

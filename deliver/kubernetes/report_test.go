@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -37,5 +38,22 @@ func TestReportBounded(t *testing.T) {
 	}
 	if r.Delivered != len(hostile.recorded) {
 		t.Errorf("%d are delivered", r.Delivered)
+	}
+}
+
+// TestReportPartial: a namespace that fails is a part; all that are served are not.
+func TestReportPartial(t *testing.T) {
+	o := &Options{}
+	o.setDefaults()
+	s := &session{o: o, table: newTable(func(string) {})}
+	report := func(name string, served bool, failed error) bool {
+		s.table.setNamespace(name, &namespace{served: served})
+		s.table.settle(place{name: name}, nil, outcome{err: failed})
+		r, _ := s.report(keyring.New("s1").Now())
+		return r.Partial
+	}
+	down := errors.New("down")
+	if report("a", true, down) || report("other", false, nil) || !report("b", true, nil) || report("b", true, down) || report("c", true, down) {
+		t.Error("it says of a part that it is all, or of all that it is a part")
 	}
 }
