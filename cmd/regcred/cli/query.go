@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -179,6 +180,14 @@ func nextRenewal(t *time.Time) string {
 	return until(t)
 }
 
+// entries counts entries, of which a pull secret may have two for one host.
+func entries(n int) string {
+	if n == 1 {
+		return "1 entry"
+	}
+	return strconv.Itoa(n) + " entries"
+}
+
 func issuerState(i client.Issuer) string {
 	if i.ThrottledUntil != nil {
 		return "it asked to be left alone, and is asked again " + until(i.ThrottledUntil)
@@ -187,7 +196,7 @@ func issuerState(i client.Issuer) string {
 }
 
 func describeTarget(w io.Writer, t client.Target) {
-	fmt.Fprintf(w, "target %s (scope %s): %d delivered, revision %d\n", t.Name, t.Scope, t.Delivered, t.Revision)
+	fmt.Fprintf(w, "target %s (scope %s): %s delivered, revision %d\n", t.Name, t.Scope, entries(t.Delivered), t.Revision)
 	if t.EarliestExpiry != nil {
 		fmt.Fprintf(w, "  the first delivered login expires %s\n", until(t.EarliestExpiry))
 	}
