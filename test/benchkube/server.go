@@ -130,7 +130,7 @@ func (s *server) peakMemory() (float64, error) {
 func (s *server) reportMemory(r *figures.Report, limit float64, namespaces int) error {
 	peak, err := s.peakMemory()
 	if err == nil {
-		r.AtMost(limit, fmt.Sprintf("kubernetes-%d-peak-memory", namespaces), peak, "MiB")
+		r.NoisyAtMost(limit, fmt.Sprintf("kubernetes-%d-peak-memory", namespaces), peak, "MiB")
 	}
 	return err
 }

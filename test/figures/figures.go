@@ -23,7 +23,7 @@ type Report struct {
 }
 
 // New returns a Report that prints to w. In the small form, which is for busy
-// machines, a time that is over its limit is printed as such and fails nothing.
+// machines, a noisy figure that is over its limit is printed as such and fails nothing.
 func New(w io.Writer, small bool) *Report { return &Report{w: w, small: small} }
 
 // Err returns ErrOver where a promise is not kept.
@@ -40,9 +40,9 @@ func (r *Report) AtMost(limit float64, name string, value float64, unit string) 
 	r.limited(limit, name, value, unit)
 }
 
-// TimeAtMost prints a figure that has a limit, and that other load on the machine
-// makes worse.
-func (r *Report) TimeAtMost(limit float64, name string, value float64, unit string) {
+// NoisyAtMost prints a figure that has a limit, and that other load on the machine
+// makes worse: a time, or a peak of memory that depends on when garbage is collected.
+func (r *Report) NoisyAtMost(limit float64, name string, value float64, unit string) {
 	r.over = r.over || value > limit && !r.small
 	r.limited(limit, name, value, unit)
 }
