@@ -8,6 +8,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 GO ?= go
 FUZZTIME ?= 20s
+# Some tests build programs, which takes long where nothing is in the build cache yet.
+export PATIENCE ?= 40m
 # Modules of their own for tests, and for the image, whose libraries regcred itself does
 # not need.
 TEST_MODULES := $(patsubst %/go.mod,%,$(wildcard test/*/go.mod)) tools/image
@@ -71,7 +73,7 @@ modules: ## Run the tests in modules of their own
 module:
 	$(call step,go test in $(MODULE): its libraries are fetched where they are missing)
 	$(GO) -C $(MODULE) vet -tags=integration ./...
-	$(GO) -C $(MODULE) test ./...
+	$(GO) -C $(MODULE) test -timeout=$(PATIENCE) ./...
 
 .PHONY: integration
 integration: bin/kube-apiserver bin/etcd ## Run the tests against programs of others, such as skopeo

@@ -31,6 +31,6 @@ for module in $(printf '%s\n' "${!files[@]}" | sort); do
 	mapfile -t packages < <(dirname "${list[@]}" | sort -u | sed "s|^$module|.|")
 	(
 		set -x
-		go -C "$module" test -tags=integration -count=1 -run="^($tests)\$" "${packages[@]}"
+		go -C "$module" test -tags=integration -timeout="${PATIENCE:-40m}" -count=1 -run="^($tests)\$" "${packages[@]}"
 	)
 done
