@@ -7,6 +7,10 @@ cd "$(dirname "$0")/.."
 test/need.sh skopeo
 test/need.sh podman
 test/need.sh docker docker.io
+# moto is in no registry that need.sh knows, so it is used where it is there.
+if ! command -v moto_server >/dev/null && [[ ${REGCRED_NEED_MOTO:-} != 1 ]]; then
+	echo "LEFT OUT: provider ecr against moto's server, which is not installed (pip install 'moto[server]')"
+fi
 
 # module prints the directory of the module that a file is in.
 module() {
