@@ -14,10 +14,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
-	"strings"
 	"syscall"
 	"time"
 
@@ -99,7 +97,7 @@ func (t *Target) Sync(ctx context.Context, book *keyring.Book, o deliver.SyncOpt
 		}
 		merge(&report, s.report)
 	}
-	return report, errors.Join(w.err, join(failed))
+	return report, errors.Join(w.err, deliver.Join("files", failed))
 }
 
 // want renders the keyring.
@@ -144,7 +142,7 @@ func (t *Target) Uninstall(ctx context.Context, storeID string) error {
 			failed = append(failed, explain(f.path, err))
 		}
 	}
-	return join(failed)
+	return deliver.Join("files", failed)
 }
 
 // merge adds a file's report to the target's.
@@ -172,20 +170,4 @@ func explain(path string, err error) error {
 		return regcred.Errorf(regcred.Denied, "%s: %w: a file that is a mount of its own cannot be replaced, mount its directory", path, err)
 	}
 	return regcred.Errorf(regcred.Unavailable, "%s: %w", path, err)
-}
-
-// join makes one error of those of several files.
-func join(failed []error) error {
-	switch len(failed) {
-	case 0:
-		return nil
-	case 1:
-		return failed[0]
-	}
-	texts := make([]string, len(failed))
-	for i, err := range failed {
-		texts[i] = err.Error()
-	}
-	return fmt.Errorf("%d files could not be synced: %w", len(failed),
-		regcred.Errorf(regcred.CodeOf(failed[0]), "%s", strings.Join(texts, "; ")))
 }

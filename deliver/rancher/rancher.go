@@ -11,7 +11,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -231,20 +230,4 @@ func (t *Target) forget(id string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.memory, id)
-}
-
-// join makes one error of those of several registries.
-func join(failed []error) error {
-	switch len(failed) {
-	case 0:
-		return nil
-	case 1:
-		return failed[0]
-	}
-	texts := make([]string, len(failed))
-	for i, err := range failed {
-		texts[i] = err.Error()
-	}
-	return fmt.Errorf("%d registries could not be synced: %w", len(failed),
-		regcred.Errorf(regcred.CodeOf(failed[0]), "%s", strings.Join(texts, "; ")))
 }

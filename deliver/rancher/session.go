@@ -209,7 +209,7 @@ func (s *session) err(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return join(s.failed)
+	return deliver.Join("registries", s.failed)
 }
 
 func (s *session) warn(format string, args ...any) {
