@@ -1,6 +1,9 @@
 package regcred
 
-import "log/slog"
+import (
+	"context"
+	"log/slog"
+)
 
 // A Role is what a caller may do within a scope.
 type Role string
@@ -20,6 +23,18 @@ const (
 	// RoleWorkload may have the login of one image at a time, at its own scope: a
 	// workload that a cluster vouches for. No API token has it.
 	RoleWorkload Role = "workload"
+
+	// RoleOrgManager may alter the credentials of its organization, and read those
+	// that serve it.
+	RoleOrgManager Role = "org-manager"
+	// RoleOrgMember may read the credentials of its organization and the
+	// foundation's.
+	RoleOrgMember Role = "org-member"
+	// RoleSpaceDeveloper may alter the credentials of its space, and read those that
+	// serve it.
+	RoleSpaceDeveloper Role = "space-developer"
+	// RoleSpaceMember may read the credentials that serve its space.
+	RoleSpaceMember Role = "space-member"
 )
 
 // Roles are all roles that an API token can be bound to.
@@ -35,6 +50,26 @@ type Caller struct {
 	Scope Scope
 	// From is the network address that it called from, "" for the local socket.
 	From string
+}
+
+// Members answers what roles one user holds whom another system knows, such as Cloud
+// Foundry. It may keep answers for 60 seconds, no longer.
+//
+// Every method returns Unavailable, or Throttled, where the other system does not
+// answer: the user may then do nothing.
+type Members interface {
+	// Holds reports whether the user holds a role at an organization's or a space's
+	// scope, exactly: none follows from another.
+	Holds(ctx context.Context, role Role, s Scope) (bool, error)
+	// Roles returns all that the user holds. A space's scope may lack its
+	// organization: a space's id is unique by itself there.
+	Roles(ctx context.Context) ([]Membership, error)
+}
+
+// Membership is a role held at a scope.
+type Membership struct {
+	Role  Role
+	Scope Scope
 }
 
 // Local is the caller on the server's own socket, or inside its process: who can

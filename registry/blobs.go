@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"iter"
+	"net/url"
 	"strings"
 	"time"
 
@@ -58,6 +59,15 @@ type Blobs interface {
 	// CleanUploads removes uploads that nobody has open and that were last written
 	// before a time, and returns how many.
 	CleanUploads(ctx context.Context, before time.Time) (int, error)
+}
+
+// Locator is implemented by Blobs whose objects clients can fetch from the storage
+// itself.
+type Locator interface {
+	// Locate returns a URL from which whoever has it may read an object, ranges
+	// included, for a time. It is for one method, GET or HEAD: those who sign URLs
+	// sign the method too. Whether the object is there is not looked at.
+	Locate(ctx context.Context, key, method string, lifetime time.Duration) (*url.URL, error)
 }
 
 // MaxSmall bounds what Put stores and Read returns, in bytes. It is the size

@@ -62,7 +62,7 @@ func openStorage(t testing.TB, dir string) *registry.Storage {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.Close() })
-	return registry.NewStorage(d)
+	return registry.NewStorage(d, registry.StorageOptions{})
 }
 
 func newTokens(t testing.TB, issuer string) *token.Service {

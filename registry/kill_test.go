@@ -121,7 +121,7 @@ func pushUntilKilled(dir, round string) error {
 	if err != nil {
 		return err
 	}
-	storage := registry.NewStorage(d)
+	storage := registry.NewStorage(d, registry.StorageOptions{})
 	after := time.Duration(rand.New(rand.NewPCG(seed, 1)).Int64N(int64(250 * time.Millisecond)))
 	time.AfterFunc(after, func() { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL) })
 

@@ -82,7 +82,7 @@ func TestPushGivesUp(t *testing.T) {
 	}
 	defer dir.Close()
 	manifest := imageManifest("config")
-	s := registry.NewStorage(deleting{dir, "repositories/a/manifests/sha256/" + digest.FromString(manifest).Encoded()})
+	s := registry.NewStorage(deleting{dir, "repositories/a/manifests/sha256/" + digest.FromString(manifest).Encoded()}, registry.StorageOptions{})
 	pushBlob(t, s, "a", "config")
 	if _, err := s.PushManifest(t.Context(), "a", "t", []byte(manifest), ociImage); regcred.CodeOf(err) != regcred.Unavailable {
 		t.Errorf("a push that is undone again and again: %v", err)
@@ -115,7 +115,7 @@ func TestDeleteAfterPush(t *testing.T) {
 	}
 	defer dir.Close()
 	manifest := withSubject(imageManifest("config"), "subject")
-	s := registry.NewStorage(dir)
+	s := registry.NewStorage(dir, registry.StorageOptions{})
 	pushBlob(t, s, "a", "config")
 	push := func() {
 		if _, err := s.PushManifest(t.Context(), "a", "t", []byte(manifest), ociImage); err != nil {
@@ -124,7 +124,7 @@ func TestDeleteAfterPush(t *testing.T) {
 	}
 	push()
 	d := digest.FromString(manifest)
-	deleter := registry.NewStorage(pushing{dir, "repositories/a/manifests/sha256/" + d.Encoded(), push})
+	deleter := registry.NewStorage(pushing{dir, "repositories/a/manifests/sha256/" + d.Encoded(), push}, registry.StorageOptions{})
 	if err := deleter.DeleteManifest(t.Context(), "a", d); err != nil {
 		t.Fatal(err)
 	}

@@ -26,11 +26,20 @@ const mediaTypeBlob = "application/octet-stream"
 type Storage struct {
 	*ociregistry.Funcs // for the interface's unexported method; every other one is here
 	blobs              Blobs
+	policy             Policy
 	hashes             hashes
 }
 
+// StorageOptions configure a Storage. The zero value is useful.
+type StorageOptions struct {
+	// Policy says whose repositories are, and how they are kept.
+	Policy Policy
+}
+
 // NewStorage returns the registry that is kept in blobs.
-func NewStorage(blobs Blobs) *Storage { return &Storage{blobs: blobs} }
+func NewStorage(blobs Blobs, o StorageOptions) *Storage {
+	return &Storage{blobs: blobs, policy: o.Policy}
+}
 
 // link is what a repository has of a blob or manifest.
 type link struct {

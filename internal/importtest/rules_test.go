@@ -29,6 +29,7 @@ var rules = []rule{
 		libraries: "github.com/google/go-cmp pgregory.net/rapid"},
 	{packages: "regcredtest/internal/..."},
 	{packages: "regcredtest/kubetest", libraries: "any"},
+	{packages: "regcredtest/s3test/...", libraries: "any"},
 	{packages: "regcredtest/*", imports: "regcredtest/internal/...", libraries: "github.com/go-jose/go-jose/v4"},
 
 	{packages: "seal", imports: "regcred"},
@@ -53,12 +54,16 @@ var rules = []rule{
 	{packages: "deliver/rancher", imports: "regcred imageref keyring deliver internal/web"},
 	{packages: "deliver/*", imports: "regcred imageref keyring deliver", libraries: "any"},
 
-	{packages: "registry", imports: "regcred imageref token", libraries: "any",
+	{packages: "registry", imports: "regcred imageref token registry/dockerv1", libraries: "any",
 		tests: "registry/..."},
 	{packages: "registry/blob", imports: "regcred registry", libraries: "any"},
-	{packages: "registry/archive", imports: "regcred", libraries: "any"},
+	{packages: "registry/bucket/...", imports: "regcred registry", libraries: "any"},
+	{packages: "registry/static/...", imports: "regcred registry", libraries: "any"},
+	{packages: "registry/crane/...", imports: "regcred registry registry/dockerv1", libraries: "any"},
+	{packages: "registry/dockerv1", imports: "regcred", libraries: "any"},
+	{packages: "registry/archive", imports: "regcred registry/dockerv1", libraries: "any"},
 	{packages: "registry/archive/archivetest", libraries: "any"},
-	{packages: "registry/publish", imports: "regcred registry/archive", libraries: "any",
+	{packages: "registry/publish", imports: "regcred registry/archive registry/dockerv1", libraries: "any",
 		tests: "registry/archive/archivetest"},
 
 	{packages: "cloudfoundry/...", imports: "regcred imageref keyring deliver cloudfoundry", libraries: "any"},

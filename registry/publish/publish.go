@@ -24,6 +24,15 @@ type Destination interface {
 	PushManifest(ctx context.Context, repo, tag string, contents []byte, mediaType string) (ociregistry.Descriptor, error)
 }
 
+// Linker is a Destination that can have a blob which somebody else hosts: pulls of
+// it are sent there.
+type Linker interface {
+	// LinkBlob makes a blob part of a repository without its content, which clients
+	// get from url, its owner's. Errors: Denied where the registry does not send its
+	// clients to that host.
+	LinkBlob(ctx context.Context, repo string, desc ociregistry.Descriptor, url string) error
+}
+
 // DefaultWorkers is how many contents are sent at once.
 const DefaultWorkers = 2
 

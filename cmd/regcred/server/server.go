@@ -147,7 +147,7 @@ func (s *Server) assemble(version string) error {
 		return err
 	}
 	metrics := newMetrics(&s.core)
-	s.images = registry.NewStorage(s.blobs)
+	s.images = registry.NewStorage(s.blobs, registry.StorageOptions{})
 	images, err := registry.New(registry.Options{
 		Storage: s.images, Tokens: s.tokens, PublicURL: s.public, Log: s.log, Metrics: metrics,
 	})

@@ -1,0 +1,57 @@
+package registry
+
+import (
+	"net/netip"
+	"time"
+
+	"regcred.dev"
+	"regcred.dev/token"
+)
+
+// Policy says whose repositories are, and how they are kept: the first rule whose
+// pattern matches a repository holds for it.
+type Policy []Rule
+
+// Rule is what holds for some repositories. The zero Rule, which holds where none
+// matches, keeps them to the foundation, private and for ever.
+type Rule struct {
+	// Pattern is a repository ("acme/app"), those below a path ("acme/*"), or all
+	// ("*"), as in token.Grant.
+	Pattern string
+	// Scope is whose they are.
+	Scope regcred.Scope
+	// Public lets anybody pull, without a login.
+	Public bool
+	// PushFrom are networks from which anybody may pull and push without a login.
+	PushFrom []netip.Prefix
+	// Immutable are patterns of tags, as path.Match has them, that stay what they
+	// are: neither moved nor deleted.
+	Immutable []string
+	// Keep says which tags retention keeps; nil keeps all.
+	Keep *Retention
+	// Quota bounds what a repository holds, in bytes of content that it links; 0
+	// is no bound.
+	Quota int64
+	// ScopeQuota bounds what all repositories of the rule's scope hold together.
+	ScopeQuota int64
+}
+
+// Retention keeps tags that any of its fields names, and drops the others.
+type Retention struct {
+	// Last is how many of the tags that were written last are kept.
+	Last int
+	// Within keeps tags that were written or pulled so recently.
+	Within time.Duration
+	// Tags are patterns, as path.Match has them, of tags that are kept.
+	Tags []string
+}
+
+// For returns the rule that holds for a repository.
+func (p Policy) For(repo string) Rule {
+	for _, r := range p {
+		if (token.Grant{Repository: r.Pattern, Actions: []string{token.Pull}}).Allows(repo, token.Pull) {
+			return r
+		}
+	}
+	return Rule{}
+}
