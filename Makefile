@@ -76,7 +76,7 @@ module:
 	$(GO) -C $(MODULE) test -timeout=$(PATIENCE) ./...
 
 .PHONY: integration
-integration: bin/kube-apiserver bin/etcd ## Run the tests against programs of others, such as skopeo
+integration: bin/kube-apiserver bin/etcd bin/versitygw ## Run the tests against programs of others, such as skopeo
 	$(call step,integration tests)
 	@test/integration.sh
 
@@ -126,6 +126,12 @@ bin/kube-apiserver: tools/kube/go.mod tools/kube/go.sum
 bin/etcd: tools/kube/go.mod tools/kube/go.sum
 	$(call step,building etcd)
 	$(GO) -C tools/kube build -o $(CURDIR)/bin/etcd go.etcd.io/etcd/server/v3
+	@touch $@
+
+# The tests of object storage run a real S3 server.
+bin/versitygw: tools/s3/go.mod tools/s3/go.sum
+	$(call step,building versitygw: a minute the first time)
+	$(GO) -C tools/s3 build -o $(CURDIR)/bin/ tool
 	@touch $@
 
 bin/govulncheck: tools/vuln/go.mod tools/vuln/go.sum
