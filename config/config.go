@@ -33,6 +33,8 @@ type Config struct {
 	// PublicURL is how clients reach the server; nil means http:// and the
 	// address that it listens on.
 	PublicURL *url.URL
+	// TLS has the server speak TLS; nil means plain HTTP.
+	TLS *TLS
 	// Registry is the image service.
 	Registry Registry
 	// Credentials are declared here beside those of the API, and read-only there.
@@ -42,13 +44,6 @@ type Config struct {
 	Targets []Target
 	// KubernetesTokens are whose service account tokens kubelets may ask with.
 	KubernetesTokens []KubernetesTokens
-}
-
-// Registry configures the image service.
-type Registry struct {
-	// LoginLifetime is the longest and the default lifetime of the logins that
-	// provider regcred mints.
-	LoginLifetime time.Duration
 }
 
 // Credential is one that the configuration declares.

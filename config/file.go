@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -19,15 +18,12 @@ type file struct {
 	DataDir     text              `yaml:"data_dir"`
 	Listen      text              `yaml:"listen"`
 	PublicURL   text              `yaml:"public_url"`
+	TLS         *fileTLS          `yaml:"tls"`
 	Registry    fileRegistry      `yaml:"registry"`
 	Credentials *[]fileCredential `yaml:"credentials"`
 	Targets     []fileTarget      `yaml:"targets"`
 
 	KubernetesTokens []fileKubernetesTokens `yaml:"kubernetes_tokens"`
-}
-
-type fileRegistry struct {
-	LoginLifetime text `yaml:"login_lifetime"`
 }
 
 // fileScope keeps the nodes: a key with nothing behind it must not read like one
@@ -87,13 +83,8 @@ func (f file) config(p *parser) Config {
 		cfg.Listen = f.Listen.value
 	}
 	cfg.PublicURL = f.publicURL(p)
-	if t := f.Registry.LoginLifetime; t.value != "" {
-		d, err := time.ParseDuration(t.value)
-		if err != nil || d < minLoginLifetime {
-			p.problem(t.line, "registry.login_lifetime: write a duration of at least %s, such as 12h or 30m", minLoginLifetime)
-		}
-		cfg.Registry.LoginLifetime = d
-	}
+	cfg.TLS = f.TLS.tls(p)
+	cfg.Registry = f.Registry.registry(p)
 	cfg.Credentials = f.credentials(p)
 	cfg.Targets = f.targets(p)
 	cfg.KubernetesTokens = f.kubernetesTokens(p)
@@ -174,9 +165,6 @@ func resolved(path string) string {
 	}
 	return abs
 }
-
-// minLoginLifetime keeps clocks and slow pulls from outlasting a login.
-const minLoginLifetime = 10 * time.Second
 
 func (f file) publicURL(p *parser) *url.URL {
 	if f.PublicURL.value == "" {

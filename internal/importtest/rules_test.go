@@ -73,7 +73,7 @@ var rules = []rule{
 	{packages: "client", imports: "regcred"},
 	{packages: "api", imports: "regcred imageref keyring deliver service client",
 		tests: "provider/static refresh token"},
-	{packages: "config", imports: "regcred imageref keyring", libraries: "go.yaml.in/yaml/v3"},
+	{packages: "config", imports: "regcred imageref keyring registry token", libraries: "go.yaml.in/yaml/v3"},
 
 	{packages: "cmd/...", imports: "regcred/...", libraries: "any"},
 	{packages: "internal/importtest"},

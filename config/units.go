@@ -1,0 +1,60 @@
+package config
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// duration reads a Go duration, or a number of days such as 30d, which Go's syntax
+// does not have. Nothing is 0; anything that is not positive is a problem.
+func (p *parser) duration(key string, t text) time.Duration {
+	if t.value == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(t.value)
+	if days, ok := strings.CutSuffix(t.value, "d"); ok {
+		var n int64
+		if n, err = strconv.ParseInt(days, 10, 32); err == nil {
+			d = time.Duration(n) * 24 * time.Hour
+			if d/(24*time.Hour) != time.Duration(n) {
+				err = strconv.ErrRange
+			}
+		}
+	}
+	if err != nil || d <= 0 {
+		p.problem(t.line, "%s: write a duration such as 12h, 30m or 7d", key)
+		return 0
+	}
+	return d
+}
+
+// units of sizes, longest suffix first.
+var units = []struct {
+	suffix string
+	bytes  int64
+}{
+	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
+	{"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1}, {"", 1},
+}
+
+// size reads a number of bytes such as 500, 20GB or 16MiB. Nothing is 0; anything
+// that is not positive is a problem.
+func (p *parser) size(key string, t text) int64 {
+	if t.value == "" {
+		return 0
+	}
+	for _, u := range units {
+		number, ok := strings.CutSuffix(t.value, u.suffix)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
+		if err != nil || n <= 0 || n > (1<<62)/u.bytes {
+			break
+		}
+		return n * u.bytes
+	}
+	p.problem(t.line, "%s: write a size such as 500MB, 20GB or 1TiB", key)
+	return 0
+}
