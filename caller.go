@@ -3,6 +3,7 @@ package regcred
 import (
 	"context"
 	"log/slog"
+	"slices"
 )
 
 // A Role is what a caller may do within a scope.
@@ -24,6 +25,13 @@ const (
 	// workload that a cluster vouches for. No API token has it.
 	RoleWorkload Role = "workload"
 
+	// RoleAuditor may read which credentials there are, all of them, and change
+	// none. It is held at the foundation.
+	RoleAuditor Role = "auditor"
+	// RoleUser is somebody who is known: who may read what serves the foundation, and
+	// else what Caller.Members says. No API token has it.
+	RoleUser Role = "user"
+
 	// RoleOrgManager may alter the credentials of its organization, and read those
 	// that serve it.
 	RoleOrgManager Role = "org-manager"
@@ -38,7 +46,23 @@ const (
 )
 
 // Roles are all roles that an API token can be bound to.
-var Roles = []Role{RoleAdmin, RoleReader, RoleTarget, RolePuller}
+var Roles = []Role{
+	RoleAdmin, RoleReader, RoleTarget, RolePuller, RoleAuditor,
+	RoleOrgManager, RoleOrgMember, RoleSpaceDeveloper, RoleSpaceMember,
+}
+
+// Level returns at which level a role is held, false where it may be at any.
+func (r Role) Level() (Level, bool) {
+	switch r {
+	case RoleAdmin, RoleAuditor, RoleUser:
+		return LevelFoundation, true
+	case RoleOrgManager, RoleOrgMember:
+		return LevelOrganization, true
+	case RoleSpaceDeveloper, RoleSpaceMember:
+		return LevelSpace, true
+	}
+	return 0, false
+}
 
 // Caller is who asks for an operation: it is handed to the operation, which
 // checks what it may do.
@@ -48,6 +72,10 @@ type Caller struct {
 	// Role and Scope are what it holds. The zero Caller holds nothing.
 	Role  Role
 	Scope Scope
+	// Members answers which roles it holds besides, nil where there are none.
+	Members Members
+	// ReadOnly callers may change nothing, whatever roles they hold.
+	ReadOnly bool
 	// From is the network address that it called from, "" for the local socket.
 	From string
 }
@@ -61,8 +89,8 @@ type Members interface {
 	// Holds reports whether the user holds a role at an organization's or a space's
 	// scope, exactly: none follows from another.
 	Holds(ctx context.Context, role Role, s Scope) (bool, error)
-	// Roles returns all that the user holds. A space's scope may lack its
-	// organization: a space's id is unique by itself there.
+	// Roles returns all that the user holds, each at its whole scope: a space's has
+	// its organization.
 	Roles(ctx context.Context) ([]Membership, error)
 }
 
@@ -72,12 +100,34 @@ type Membership struct {
 	Scope Scope
 }
 
+// Validate returns an Invalid error where the role is not held at a scope of that
+// level, or the scope is not valid. A role that is not known passes.
+func (m Membership) Validate() error {
+	if level, only := m.Role.Level(); only && level != m.Scope.Level() {
+		return Errorf(Invalid, "the role %s is held at the level %q: the scope %s does not fit", m.Role, level, m.Scope)
+	}
+	return m.Scope.Validate()
+}
+
+// Memberships are Members that are known already.
+type Memberships []Membership
+
+// Holds implements Members.
+func (m Memberships) Holds(_ context.Context, role Role, s Scope) (bool, error) {
+	return slices.Contains(m, Membership{Role: role, Scope: s}), nil
+}
+
+// Roles implements Members.
+func (m Memberships) Roles(context.Context) ([]Membership, error) { return m, nil }
+
 // Local is the caller on the server's own socket, or inside its process: who can
 // open that socket owns the server's files.
 var Local = Caller{Name: "local", Role: RoleAdmin}
 
 // IsAdmin reports whether the caller may do everything.
-func (c Caller) IsAdmin() bool { return c.Role == RoleAdmin && c.Scope == Foundation }
+func (c Caller) IsAdmin() bool {
+	return c.Role == RoleAdmin && c.Scope == Foundation && !c.ReadOnly
+}
 
 // Holds reports whether the caller holds the role at s or a wider scope, or is an
 // admin.

@@ -96,7 +96,7 @@ func checkAPIToken(now time.Time, name string, role regcred.Role, scope regcred.
 	case !expires.IsZero() && !expires.After(now):
 		return regcred.Errorf(regcred.Invalid, "the API token would expire at %s, which is past", expires.Format(time.RFC3339))
 	}
-	return scope.Validate()
+	return regcred.Membership{Role: role, Scope: scope}.Validate()
 }
 
 // Authenticate returns the caller that an API token stands for. The name is
