@@ -31,6 +31,7 @@ type harness struct {
 	*httptest.Server
 	host    string
 	dir     string
+	blobs   *blob.Dir
 	storage *registry.Storage
 	tokens  *token.Service
 	metrics *prometheus.Registry
@@ -40,7 +41,8 @@ type harness struct {
 func newHarness(t testing.TB) *harness {
 	t.Helper()
 	h := &harness{dir: t.TempDir(), metrics: prometheus.NewRegistry(), log: new(syncBuffer)}
-	h.storage = openStorage(t, h.dir)
+	h.blobs = openDir(t, h.dir)
+	h.storage = registry.NewStorage(h.blobs, registry.StorageOptions{})
 	h.tokens = newTokens(t, "registry.test")
 	server, err := registry.New(registry.Options{
 		Storage: h.storage, Tokens: h.tokens, Metrics: h.metrics,
@@ -57,12 +59,17 @@ func newHarness(t testing.TB) *harness {
 
 func openStorage(t testing.TB, dir string) *registry.Storage {
 	t.Helper()
+	return registry.NewStorage(openDir(t, dir), registry.StorageOptions{})
+}
+
+func openDir(t testing.TB, dir string) *blob.Dir {
+	t.Helper()
 	d, err := blob.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.Close() })
-	return registry.NewStorage(d, registry.StorageOptions{})
+	return d
 }
 
 func newTokens(t testing.TB, issuer string) *token.Service {

@@ -13,7 +13,8 @@ import (
 //
 //	blobs/ALG/AB/HEX                                content of blobs and manifests, each once
 //	names/REPO                                      empty: the repository exists
-//	repositories/REPO/blobs/ALG/HEX                 {"size":n}: the repository has the blob
+//	repositories/REPO/blobs/ALG/HEX                 {"size":n}: the repository has the blob; "url" says
+//	                                                where its owner hosts it, if its content is not here
 //	repositories/REPO/manifests/ALG/HEX             {"mediaType":"..","size":n}: it has the manifest
 //	repositories/REPO/referrers/ALG/HEX/ALG/HEX     descriptor of a manifest whose subject is the first digest, and "write"
 //	repositories/REPO/tags/TAG                      {"mediaType":"..","digest":"..","size":n,"write":".."}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"cuelabs.dev/go/oci/ociregistry"
@@ -17,12 +18,26 @@ import (
 
 // getBlob answers GET and HEAD, ranges included.
 func (s *Server) getBlob(w http.ResponseWriter, r *http.Request, q request) error {
-	object, desc, err := s.storage.openBlob(r.Context(), q.repo, q.digest)
+	b, err := s.storage.FindBlob(r.Context(), q.repo, q.digest)
+	switch {
+	case err != nil:
+		return s.pushAgain(r, err, ociregistry.ErrBlobUnknown)
+	case b.URL != "":
+		return s.serveLinked(w, r, b)
+	case s.redirect.Enabled && r.Method == http.MethodGet:
+		to, err := s.storage.locator.Locate(r.Context(), contentKey(b.Digest), r.Method, s.redirect.Lifetime)
+		if err != nil {
+			return err
+		}
+		redirect(w, b, to)
+		return nil
+	}
+	object, err := s.storage.openBlob(r.Context(), q.repo, b)
 	if err != nil {
 		return s.pushAgain(r, err, ociregistry.ErrBlobUnknown)
 	}
 	defer object.Close()
-	serveContent(w, r, desc, object.ReadSeekCloser)
+	serveContent(w, r, b.Descriptor, object.ReadSeekCloser)
 	return nil
 }
 
@@ -60,11 +75,22 @@ func (s *Server) pushAgain(r *http.Request, err, unknown error) error {
 
 // serveContent sends content by its digest, which is also its entity tag.
 func serveContent(w http.ResponseWriter, r *http.Request, desc ociregistry.Descriptor, content io.ReadSeeker) {
+	describeContent(w, desc)
+	http.ServeContent(w, r, "", time.Time{}, content)
+}
+
+// serveHead answers HEAD for content that is not here.
+func serveHead(w http.ResponseWriter, desc ociregistry.Descriptor) {
+	describeContent(w, desc)
+	w.Header().Set("Content-Length", strconv.FormatInt(desc.Size, 10))
+	w.WriteHeader(http.StatusOK)
+}
+
+func describeContent(w http.ResponseWriter, desc ociregistry.Descriptor) {
 	h := w.Header()
 	h.Set("Content-Type", desc.MediaType)
 	h.Set("Docker-Content-Digest", desc.Digest.String())
 	h.Set("Etag", `"`+desc.Digest.String()+`"`)
-	http.ServeContent(w, r, "", time.Time{}, content)
 }
 
 // putManifest stores a manifest, under a tag or by its digest alone.

@@ -1,9 +1,11 @@
 package registry
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,6 +24,15 @@ type Options struct {
 	// follows the Host header and TLS of each request; set it behind a proxy that
 	// changes those.
 	PublicURL *url.URL
+	// Redirect says whether clients get blobs from the storage itself.
+	Redirect Redirect
+	// Owners are the hosts, each with its port if it has one, that blobs may be
+	// linked at which somebody else hosts: clients that pull them are sent there.
+	Owners []string
+	// TrustedProxies are the networks of proxies whose X-Forwarded-For header says where
+	// a request comes from. Any other request that was forwarded comes from no network
+	// that Rule.PushFrom names.
+	TrustedProxies []netip.Prefix
 	// Log gets each request at debug level and faults at error level; nil discards.
 	Log *slog.Logger
 	// Metrics is where the server's metrics are registered; nil means nowhere.
@@ -30,23 +41,35 @@ type Options struct {
 
 // Server serves a registry by the OCI distribution specification, to whom a login
 // of regcred allows it: an API token or a registry login as the password of HTTP
-// Basic authentication, or a Bearer token from TokenPath. Nothing is public.
+// Basic authentication, or a Bearer token from TokenPath. Without a login
+// there is what the storage's Policy opens.
 //
 // It answers the paths /v2, those below /v2/, and TokenPath.
 type Server struct {
-	storage *Storage
-	tokens  tokens
-	public  *url.URL
-	log     *slog.Logger
-	metrics *metrics
+	storage  *Storage
+	tokens   tokens
+	public   *url.URL
+	proxies  []netip.Prefix
+	redirect Redirect
+	owners   []string
+	log      *slog.Logger
+	metrics  *metrics
 }
 
-// New returns a Server. Errors: Invalid where a required option is missing; those
-// of registering the metrics.
+// New returns a Server. Errors: Invalid where a required option is missing, an owner
+// is no host, or the storage cannot be redirected to; those of registering the
+// metrics.
 func New(o Options) (*Server, error) {
 	if o.Storage == nil || o.Tokens == nil {
 		return nil, regcred.Errorf(regcred.Invalid, "a registry server needs a storage and tokens")
 	}
+	if o.Redirect.Enabled && o.Storage.locator == nil {
+		return nil, regcred.Errorf(regcred.Invalid, "clients cannot be sent to this storage, which has no URLs: turn redirects off")
+	}
+	if err := checkOwners(o.Owners); err != nil {
+		return nil, err
+	}
+	o.Redirect.Lifetime = cmp.Or(o.Redirect.Lifetime, DefaultRedirectLifetime)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -56,7 +79,10 @@ func New(o Options) (*Server, error) {
 			return nil, err
 		}
 	}
-	return &Server{storage: o.Storage, tokens: o.Tokens, public: o.PublicURL, log: o.Log, metrics: m}, nil
+	return &Server{
+		storage: o.Storage, tokens: o.Tokens, public: o.PublicURL, proxies: o.TrustedProxies,
+		redirect: o.Redirect, owners: o.Owners, log: o.Log, metrics: m,
+	}, nil
 }
 
 // ServeHTTP implements http.Handler.

@@ -10,13 +10,18 @@ import (
 	"cuelabs.dev/go/oci/ociregistry"
 	"github.com/opencontainers/go-digest"
 
+	"regcred.dev"
 	"regcred.dev/token"
 )
 
-// startUpload mounts a blob, takes one whole, or begins an upload.
+// startUpload mounts a blob, links one that its owner hosts, takes one whole, or
+// begins an upload.
 func (s *Server) startUpload(w http.ResponseWriter, r *http.Request, q request) error {
 	query := r.URL.Query()
 	if d := query.Get("mount"); d != "" {
+		if owner := query.Get("url"); owner != "" {
+			return s.link(w, r, q, digest.Digest(d), owner)
+		}
 		if done, err := s.mount(w, r, q, query.Get("from"), digest.Digest(d)); done || err != nil {
 			return err
 		}
@@ -59,6 +64,31 @@ func (s *Server) mount(w http.ResponseWriter, r *http.Request, q request, from s
 	}
 	blobCreated(w, q.repo, d)
 	return true, nil
+}
+
+// link links a blob that its owner hosts. It is regcred's extension of a mount:
+//
+//	POST /v2/NAME/blobs/uploads/?mount=DIGEST&url=URL&size=BYTES
+//
+// Other registries do not know it: they begin an upload.
+func (s *Server) link(w http.ResponseWriter, r *http.Request, q request, d digest.Digest, owner string) error {
+	size, err := strconv.ParseInt(r.URL.Query().Get("size"), 10, 64)
+	if err != nil || size < 0 {
+		return regcred.Errorf(regcred.Invalid, "a blob that its owner hosts needs its size: add &size=BYTES")
+	}
+	u, err := parseOwnerURL(owner)
+	if err != nil {
+		return err
+	}
+	if err := s.checkOwner(u); err != nil {
+		return err
+	}
+	desc := ociregistry.Descriptor{MediaType: mediaTypeBlob, Digest: d, Size: size}
+	if err := s.storage.LinkBlob(r.Context(), q.repo, desc, owner); err != nil {
+		return err
+	}
+	blobCreated(w, q.repo, d)
+	return nil
 }
 
 // uploadStatus tells how much of an upload has arrived.

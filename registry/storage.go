@@ -26,6 +26,7 @@ const mediaTypeBlob = "application/octet-stream"
 type Storage struct {
 	*ociregistry.Funcs // for the interface's unexported method; every other one is here
 	blobs              Blobs
+	locator            Locator // nil where the Blobs are none
 	policy             Policy
 	hashes             hashes
 }
@@ -38,13 +39,9 @@ type StorageOptions struct {
 
 // NewStorage returns the registry that is kept in blobs.
 func NewStorage(blobs Blobs, o StorageOptions) *Storage {
-	return &Storage{blobs: blobs, policy: o.Policy}
-}
-
-// link is what a repository has of a blob or manifest.
-type link struct {
-	MediaType string `json:"mediaType,omitempty"`
-	Size      int64  `json:"size"`
+	s := &Storage{blobs: blobs, policy: o.Policy}
+	s.locator, _ = blobs.(Locator)
+	return s
 }
 
 // GetBlob implements ociregistry.Interface.
@@ -55,12 +52,16 @@ func (s *Storage) GetBlob(ctx context.Context, repo string, d digest.Digest) (oc
 // GetBlobRange implements ociregistry.Interface. A range that begins after the
 // end is ErrRangeInvalid.
 func (s *Storage) GetBlobRange(ctx context.Context, repo string, d digest.Digest, from, to int64) (ociregistry.BlobReader, error) {
-	object, desc, err := s.openBlob(ctx, repo, d)
+	b, err := s.FindBlob(ctx, repo, d)
 	if err != nil {
 		return nil, err
 	}
-	if to < 0 || to > desc.Size {
-		to = desc.Size
+	object, err := s.openBlob(ctx, repo, b)
+	if err != nil {
+		return nil, err
+	}
+	if to < 0 || to > b.Size {
+		to = b.Size
 	}
 	if from < 0 || from > to {
 		_ = object.Close()
@@ -70,26 +71,25 @@ func (s *Storage) GetBlobRange(ctx context.Context, repo string, d digest.Digest
 		_ = object.Close()
 		return nil, err
 	}
-	return &reader{Reader: io.LimitReader(object, to-from), Closer: object, desc: desc}, nil
+	return &reader{Reader: io.LimitReader(object, to-from), Closer: object, desc: b.Descriptor}, nil
 }
 
-// openBlob opens a blob that the repository has. Errors: those of ResolveBlob;
-// Corrupt where the content is lost or of another size.
-func (s *Storage) openBlob(ctx context.Context, repo string, d digest.Digest) (Object, ociregistry.Descriptor, error) {
-	desc, err := s.ResolveBlob(ctx, repo, d)
-	if err != nil {
-		return Object{}, desc, err
+// openBlob opens a blob that the repository has. Errors: Corrupt where the content
+// is lost or of another size; Unavailable where its owner hosts it.
+func (s *Storage) openBlob(ctx context.Context, repo string, b Blob) (Object, error) {
+	if b.URL != "" {
+		return Object{}, regcred.Errorf(regcred.Unavailable, "the content of %s in %s is at its owner's: get it from %s", b.Digest, repo, b.URL)
 	}
-	object, err := s.blobs.Get(ctx, contentKey(d))
+	object, err := s.blobs.Get(ctx, contentKey(b.Digest))
 	if err != nil {
-		return Object{}, desc, lost(repo, d, err)
+		return Object{}, lost(repo, b.Digest, err)
 	}
-	if object.Info.Size != desc.Size {
+	if object.Info.Size != b.Size {
 		_ = object.Close()
-		return Object{}, desc, regcred.Errorf(regcred.Corrupt,
-			"the stored content of %s in %s has %d bytes, not %d: push it again", d, repo, object.Info.Size, desc.Size)
+		return Object{}, regcred.Errorf(regcred.Corrupt,
+			"the stored content of %s in %s has %d bytes, not %d: push it again", b.Digest, repo, object.Info.Size, b.Size)
 	}
-	return object, desc, nil
+	return object, nil
 }
 
 // GetManifest implements ociregistry.Interface. It checks the digest: a manifest
@@ -153,24 +153,26 @@ func (s *Storage) ResolveTag(ctx context.Context, repo, tag string) (ociregistry
 
 // resolve describes what the repository has under a key, else returns unknown.
 func (s *Storage) resolve(ctx context.Context, repo string, d digest.Digest, key func(string, digest.Digest) string, unknown error) (ociregistry.Descriptor, error) {
-	if err := checkRepository(repo); err != nil {
-		return ociregistry.Descriptor{}, err
-	}
-	if err := checkDigest(d); err != nil {
-		return ociregistry.Descriptor{}, err
-	}
-	var l link
-	_, err := s.readJSON(ctx, key(repo, d), &l)
-	if regcred.CodeOf(err) == regcred.NotFound {
-		err = s.unknown(ctx, repo, unknown)
-	}
+	l, err := s.readLink(ctx, repo, d, key, unknown)
 	if err != nil {
 		return ociregistry.Descriptor{}, err
 	}
-	if l.MediaType == "" {
-		l.MediaType = mediaTypeBlob
+	return l.describe(d), nil
+}
+
+// readLink reads what the repository has under a key, else returns unknown.
+func (s *Storage) readLink(ctx context.Context, repo string, d digest.Digest, key func(string, digest.Digest) string, unknown error) (l link, err error) {
+	if err := checkRepository(repo); err != nil {
+		return l, err
 	}
-	return ociregistry.Descriptor{MediaType: l.MediaType, Digest: d, Size: l.Size}, nil
+	if err := checkDigest(d); err != nil {
+		return l, err
+	}
+	_, err = s.readJSON(ctx, key(repo, d), &l)
+	if regcred.CodeOf(err) == regcred.NotFound {
+		err = s.unknown(ctx, repo, unknown)
+	}
+	return l, err
 }
 
 // unknown returns ErrNameUnknown where the repository does not exist, else the

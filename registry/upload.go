@@ -216,7 +216,14 @@ func (s *Storage) MountBlob(ctx context.Context, fromRepo, toRepo string, d dige
 	if err := checkRepository(toRepo); err != nil {
 		return ociregistry.Descriptor{}, err
 	}
-	object, desc, err := s.openBlob(ctx, fromRepo, d)
+	b, err := s.FindBlob(ctx, fromRepo, d)
+	if err != nil {
+		return ociregistry.Descriptor{}, err
+	}
+	if b.URL != "" {
+		return b.Descriptor, s.LinkBlob(ctx, toRepo, b.Descriptor, b.URL)
+	}
+	object, err := s.openBlob(ctx, fromRepo, b)
 	if regcred.CodeOf(err) == regcred.Corrupt {
 		return ociregistry.Descriptor{}, errors.Join(ociregistry.ErrBlobUnknown, err)
 	}
@@ -224,5 +231,5 @@ func (s *Storage) MountBlob(ctx context.Context, fromRepo, toRepo string, d dige
 		return ociregistry.Descriptor{}, err
 	}
 	_ = object.Close()
-	return desc, s.linkBlob(ctx, toRepo, desc)
+	return b.Descriptor, s.linkBlob(ctx, toRepo, b.Descriptor)
 }
