@@ -53,7 +53,7 @@ func (h *handler) listCredentials(r call) (answer, error) {
 		return answer{}, err
 	}
 	all = slices.DeleteFunc(all, func(c regcred.Credential) bool { return !selected(c, wanted) })
-	show := func(c regcred.Credential) client.Credential { return h.resource(h.Service.View(c)) }
+	show := func(c regcred.Credential) client.Credential { return h.resource(h.Service.View(r.caller, c)) }
 	return answer{status: http.StatusOK, body: paged(h, r.URL, all, show, page, perPage)}, nil
 }
 

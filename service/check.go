@@ -15,6 +15,26 @@ type Prober interface {
 	Probe(ctx context.Context, host string, login regcred.Login, repository string) (probe.Report, error)
 }
 
+// proberFor returns who asks registries for a caller. One who is no admin learns
+// nothing about networks that only the server is in.
+func (s *Service) proberFor(caller regcred.Caller) Prober {
+	switch {
+	case caller.IsAdmin():
+		return s.o.Prober
+	case s.o.PublicProber == nil:
+		return noProber{}
+	}
+	return s.o.PublicProber
+}
+
+// noProber asks nobody.
+type noProber struct{}
+
+// Probe implements Prober.
+func (noProber) Probe(context.Context, string, regcred.Login, string) (probe.Report, error) {
+	return probe.Report{}, regcred.Errorf(regcred.Unavailable, "this server asks registries for admins alone")
+}
+
 // CheckReport is what became of the check of a credential.
 type CheckReport struct {
 	// Steps say what was asked, in order, and what came back.
@@ -29,13 +49,10 @@ type CheckReport struct {
 // not "" it is asked whether that may be pulled too: a repository of the
 // credential's host, or an image that the credential covers.
 //
-// What the check finds wrong is in the report. Errors: NotFound, Denied; Invalid
-// where image is none that the credential is for.
+// What the check finds wrong is in the report. Errors: NotFound, Denied, those of
+// regcred.Members; Invalid where image is none that the credential is for.
 func (s *Service) Check(ctx context.Context, caller regcred.Caller, guid, image string) (CheckReport, error) {
-	if _, err := s.Get(ctx, caller, guid); err != nil {
-		return CheckReport{}, err
-	}
-	if err := s.requireAdmin(ctx, caller, "check credential"); err != nil {
+	if _, err := s.mayUse(ctx, caller, guid, "check credential"); err != nil {
 		return CheckReport{}, err
 	}
 	login, err := s.mintNow(ctx, guid)
@@ -50,7 +67,7 @@ func (s *Service) Check(ctx context.Context, caller regcred.Caller, guid, image 
 	if err != nil {
 		return CheckReport{}, err
 	}
-	report, err := s.o.Prober.Probe(ctx, host, login, repository)
+	report, err := s.proberFor(caller).Probe(ctx, host, login, repository)
 	out := CheckReport{Steps: []string{"minting a login -> " + minted(login)}, Accepted: err == nil}
 	for _, step := range report.Steps {
 		out.Steps = append(out.Steps, step.String())

@@ -53,9 +53,13 @@ type LoginState struct {
 // CreateCredential stores a credential and waits for its first login; where that
 // cannot be had the credential is stored all the same, and Login says why.
 //
-// Errors: Denied, Invalid, Exists.
+// Errors: Denied; Invalid, also where the caller may not know that there is such a
+// scope; Exists; those of regcred.Members.
 func (s *Service) CreateCredential(ctx context.Context, caller regcred.Caller, in NewCredential) (Credential, error) {
-	if err := s.requireAdmin(ctx, caller, "create credential"); err != nil {
+	if err := in.Scope.Validate(); err != nil {
+		return Credential{}, err
+	}
+	if err := s.requireNew(ctx, caller, in.Scope, "create credential"); err != nil {
 		return Credential{}, err
 	}
 	if err := noReferences(in.Settings); err != nil {
@@ -71,7 +75,7 @@ func (s *Service) CreateCredential(ctx context.Context, caller regcred.Caller, i
 		return Credential{}, err
 	}
 	s.o.Log.InfoContext(ctx, "credential created", "credential", c, "caller", caller)
-	return s.withNewLogin(ctx, c), nil
+	return s.withNewLogin(ctx, caller, c), nil
 }
 
 // build makes a credential of what was asked for and checks it.
@@ -95,17 +99,23 @@ func (s *Service) build(caller regcred.Caller, in NewCredential) (regcred.Creden
 	return c, c.Validate()
 }
 
-// Get returns one credential. Errors: NotFound; Corrupt, for admins.
+// Get returns one credential. Errors: NotFound; Corrupt, for admins; those of
+// regcred.Members.
 func (s *Service) Get(ctx context.Context, caller regcred.Caller, guid string) (Credential, error) {
+	// Asked first, so that what is not there and what may not be read cost the same.
+	may, err := readable(ctx, caller)
+	if err != nil {
+		return Credential{}, s.unknown(ctx, caller, "get credential", err)
+	}
 	c, err := s.o.Store.Get(ctx, guid)
 	switch {
 	// What is corrupt has no scope to be trusted.
-	case regcred.CodeOf(err) == regcred.Corrupt && !caller.IsAdmin(), err == nil && !mayRead(caller, c.Scope):
+	case regcred.CodeOf(err) == regcred.Corrupt && !caller.IsAdmin(), err == nil && !may(c.Scope):
 		return Credential{}, notFound(guid)
 	case err != nil:
 		return Credential{}, err
 	}
-	return s.View(c), nil
+	return s.View(caller, c), nil
 }
 
 func notFound(guid string) error {
@@ -114,51 +124,75 @@ func notFound(guid string) error {
 
 // List returns the credentials that match the filter and that the caller may
 // read, oldest first; View shows more of each. One that the store cannot read is
-// left out, and logged.
+// left out, and logged. Errors: those of regcred.Members.
 func (s *Service) List(ctx context.Context, caller regcred.Caller, f regcred.Filter) ([]regcred.Credential, error) {
+	may, err := readable(ctx, caller)
+	if err != nil {
+		return nil, s.unknown(ctx, caller, "list credentials", err)
+	}
 	stored, err := s.o.Store.List(ctx, f)
 	if err := s.leaveOut(ctx, "credentials", err); err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(stored, func(c regcred.Credential) bool { return !mayRead(caller, c.Scope) }), nil
+	return slices.DeleteFunc(stored, func(c regcred.Credential) bool { return !may(c.Scope) }), nil
 }
 
-// mayChange returns the credential, or an error where the caller may not change it,
-// or nobody may.
-func (s *Service) mayChange(ctx context.Context, caller regcred.Caller, guid, operation string) (regcred.Credential, error) {
+// mayUse returns the credential, or an error where the caller may not have its login
+// minted, tried or changed: one that uses the server itself is for admins alone.
+// Errors: NotFound, Denied, Corrupt, those of regcred.Members.
+func (s *Service) mayUse(ctx context.Context, caller regcred.Caller, guid, operation string) (regcred.Credential, error) {
 	c, err := s.Get(ctx, caller, guid)
 	if err != nil {
 		return c.Credential, err
 	}
-	if err := s.requireAdmin(ctx, caller, operation); err != nil {
+	if err := s.requireWrite(ctx, caller, c.Scope, operation); err != nil {
 		return c.Credential, err
 	}
-	if c.Origin == regcred.OriginConfig {
-		return c.Credential, regcred.Errorf(regcred.ReadOnly, "credential %s (%s, scope %s) is declared in the server's configuration: change it there", guid, c.Location, c.Scope)
+	if caller.IsAdmin() {
+		return c.Credential, nil
 	}
-	return c.Credential, nil
+	// With its secrets: what it uses may depend on them.
+	whole, err := s.o.Store.Get(ctx, guid)
+	if err == nil {
+		err = s.ownMeans(caller, whole)
+	}
+	return c.Credential, err
+}
+
+// mayChange returns the credential, or an error where the caller may not change it,
+// or nobody may. Errors: as mayUse, and ReadOnly.
+func (s *Service) mayChange(ctx context.Context, caller regcred.Caller, guid, operation string) (regcred.Credential, error) {
+	c, err := s.mayUse(ctx, caller, guid, operation)
+	if err != nil {
+		return c, err
+	}
+	if c.Origin == regcred.OriginConfig {
+		return c, regcred.Errorf(regcred.ReadOnly, "credential %s (%s, scope %s) is declared in the server's configuration: change it there", guid, c.Location, c.Scope)
+	}
+	return c, nil
 }
 
 // withNewLogin waits a while for the login of a credential just written.
-func (s *Service) withNewLogin(ctx context.Context, c regcred.Credential) Credential {
+func (s *Service) withNewLogin(ctx context.Context, caller regcred.Caller, c regcred.Credential) Credential {
 	mintCtx, cancel := context.WithTimeout(ctx, mintTimeout)
 	defer cancel()
 	// A failure is kept by the refresher, which tries again; the view has it.
 	_, _ = s.o.Refresher.Ensure(mintCtx, c.GUID)
-	return s.current(ctx, c)
+	return s.current(ctx, caller, c)
 }
 
 // current returns a credential as it is now, once the book shows it so.
-func (s *Service) current(ctx context.Context, c regcred.Credential) Credential {
+func (s *Service) current(ctx context.Context, caller regcred.Caller, c regcred.Credential) Credential {
 	if stored, err := s.o.Store.Get(ctx, c.GUID); err == nil {
 		c = stored
 	}
 	s.settle(ctx, c.Revision)
-	return s.View(c)
+	return s.View(caller, c)
 }
 
-// View adds the state of its login to a credential, and leaves its secrets out.
-func (s *Service) View(c regcred.Credential) Credential {
+// View adds the state of its login to a credential that the caller may read, and
+// leaves its secrets out. What an issuer says of the server itself is for admins.
+func (s *Service) View(caller regcred.Caller, c regcred.Credential) Credential {
 	v := Credential{Credential: c.Public(), LoginUser: c.Username}
 	status, known := s.o.Refresher.Status(c.GUID)
 	entry, ok := s.o.Books.Now().Get(c.GUID)
@@ -170,6 +204,9 @@ func (s *Service) View(c regcred.Credential) Credential {
 	}
 	if known && v.Login != nil {
 		v.Login.RenewAt, v.Login.Failures, v.Login.Problem = status.Due, status.Failures, status.Problem
+		if v.Login.Problem != "" && s.ownMeans(caller, c) != nil {
+			v.Login.Problem = "no login could be minted: an admin is told why"
+		}
 	}
 	return v
 }

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"regcred.dev"
 )
@@ -62,11 +64,45 @@ func (s *Service) configure(caller regcred.Caller, c *regcred.Credential, settin
 			c.Settings = put(c.Settings, name, value.Reveal())
 		}
 	}
+	if err := checkSettings(*c); err != nil {
+		return err
+	}
 	if err := p.Check(*c); err != nil {
 		return err
 	}
-	if uses := p.Uses(*c); len(uses) > 0 && !caller.IsAdmin() {
-		return regcred.Errorf(regcred.Denied, "only an admin may store this credential of provider %s: it uses %s", c.Provider, strings.Join(uses, ", "))
+	return s.ownMeans(caller, *c)
+}
+
+// ownMeans returns a Denied error where a credential uses or directs the server itself,
+// which only admins may have it do. One of a provider that this server does not have
+// may use anything.
+func (s *Service) ownMeans(caller regcred.Caller, c regcred.Credential) error {
+	if caller.IsAdmin() {
+		return nil
+	}
+	uses := []string{"a provider that this server does not have"}
+	if p, ok := s.o.Providers[c.Provider]; ok {
+		uses = p.Uses(c)
+	}
+	if len(uses) > 0 {
+		return regcred.Errorf(regcred.Denied, "only an admin may store, alter or use this credential of provider %s: it uses %s", c.Provider, strings.Join(uses, ", "))
+	}
+	return nil
+}
+
+// checkSettings refuses settings with control characters, which could end a header or
+// a line where they are sent or shown. Keys in PEM have line breaks: secret ones may.
+func checkSettings(c regcred.Credential) error {
+	for _, name := range slices.Sorted(maps.Keys(c.Settings)) {
+		if value := c.Settings[name]; !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
+			return regcred.Errorf(regcred.Invalid, "the setting %q holds control characters, or is not UTF-8", name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
+		control := func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune("\r\n\t", r) }
+		if value := c.Secrets[name].Reveal(); !utf8.ValidString(value) || strings.ContainsFunc(value, control) {
+			return regcred.Errorf(regcred.Invalid, "the setting %q holds control characters, or is not UTF-8", name)
+		}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"slices"
 
 	"regcred.dev"
 	"regcred.dev/imageref"
@@ -9,14 +10,16 @@ import (
 )
 
 // Resolve says which credential an image resolves to at a scope, and why: never
-// the login itself. Readers and targets may ask within their scope.
+// the login itself. Readers and targets may ask within their scope, all others for
+// what they may read.
 //
-// Errors: Invalid, Denied.
+// Errors: Invalid, Denied; NotFound where the caller may not know that there is such a
+// scope; those of regcred.Members.
 func (s *Service) Resolve(ctx context.Context, caller regcred.Caller, image string, scope regcred.Scope) (keyring.Explanation, error) {
-	if !caller.Holds(regcred.RoleReader, scope) && !caller.Holds(regcred.RoleTarget, scope) {
-		return keyring.Explanation{}, s.requireAdmin(ctx, caller, "resolve")
-	}
 	if err := scope.Validate(); err != nil {
+		return keyring.Explanation{}, err
+	}
+	if err := s.requireResolve(ctx, caller, scope); err != nil {
 		return keyring.Explanation{}, err
 	}
 	img, err := imageref.ParseImage(image)
@@ -24,6 +27,26 @@ func (s *Service) Resolve(ctx context.Context, caller regcred.Caller, image stri
 		return keyring.Explanation{}, regcred.Errorf(regcred.Invalid, "%w", err)
 	}
 	return s.o.Books.Now().Explain(scope, img), nil
+}
+
+// requireResolve returns an error where the caller may not ask what an image resolves
+// to at a scope.
+func (s *Service) requireResolve(ctx context.Context, caller regcred.Caller, scope regcred.Scope) error {
+	if slices.Contains(readers, caller.Role) {
+		if caller.Scope.Contains(scope) {
+			return nil
+		}
+		return s.deny(ctx, caller, "resolve")
+	}
+	switch may, err := mayRead(ctx, caller, scope); {
+	case err != nil:
+		return s.unknown(ctx, caller, "resolve", err)
+	case may:
+		return nil
+	case slices.Contains(members, caller.Role):
+		return regcred.Errorf(regcred.NotFound, "%s", noScope(scope))
+	}
+	return s.deny(ctx, caller, "resolve")
 }
 
 // DockerConfig renders a scope's keyring as a docker config file. It holds logins

@@ -10,7 +10,7 @@ import (
 
 // Delete removes a credential and its login. Logins of regcred's own registry
 // that were minted from it are refused from now on.
-// Errors: NotFound, Denied, ReadOnly.
+// Errors: NotFound, Denied, ReadOnly, those of regcred.Members.
 func (s *Service) Delete(ctx context.Context, caller regcred.Caller, guid string) error {
 	c, err := s.mayChange(ctx, caller, guid, "delete credential")
 	// One that cannot be read can still be deleted: that is how it is mended.
@@ -42,13 +42,11 @@ func (s *Service) remove(ctx context.Context, c regcred.Credential, attrs ...any
 
 // Refresh mints a new login now. With revoke the old one is dropped first,
 // wherever it was delivered: for one that leaked. Where no new one can be minted
-// there is then none. Errors: NotFound, Denied, and those of Provider.Mint.
+// there is then none. Errors: NotFound, Denied, those of regcred.Members and of
+// Provider.Mint.
 func (s *Service) Refresh(ctx context.Context, caller regcred.Caller, guid string, revoke bool) (Credential, error) {
-	c, err := s.Get(ctx, caller, guid)
+	c, err := s.mayUse(ctx, caller, guid, "refresh credential")
 	if err != nil {
-		return Credential{}, err
-	}
-	if err := s.requireAdmin(ctx, caller, "refresh credential"); err != nil {
 		return Credential{}, err
 	}
 	if revoke {
@@ -57,7 +55,7 @@ func (s *Service) Refresh(ctx context.Context, caller regcred.Caller, guid strin
 		}
 		leaked, err := s.storedLogin(ctx, guid)
 		if err == nil {
-			err = s.drop(ctx, caller, c.Credential, leaked)
+			err = s.drop(ctx, caller, c, leaked)
 		}
 		if err != nil {
 			return Credential{}, err
@@ -69,7 +67,7 @@ func (s *Service) Refresh(ctx context.Context, caller regcred.Caller, guid strin
 		}
 		return Credential{}, err
 	}
-	return s.current(ctx, c.Credential), nil
+	return s.current(ctx, caller, c), nil
 }
 
 // staticRevoked is the answer where the login that is to be revoked is just what is

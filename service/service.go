@@ -9,7 +9,6 @@ import (
 	"context"
 	"iter"
 	"log/slog"
-	"slices"
 	"time"
 
 	"regcred.dev"
@@ -27,6 +26,9 @@ type Options struct {
 	Tokens    Tokens
 	Targets   Targets
 	Prober    Prober
+	// PublicProber asks in Prober's place for callers who are no admins: it must ask
+	// nobody in a network that they have no access to themselves. nil: they are denied.
+	PublicProber Prober
 	// LoginLifetime is the longest lifetime of a login that provider regcred
 	// mints: so long a revocation is remembered.
 	LoginLifetime time.Duration
@@ -68,28 +70,6 @@ func New(o Options) *Service {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Service{o: o}
-}
-
-// readers are the roles that may know which credentials there are.
-var readers = []regcred.Role{regcred.RoleReader, regcred.RoleTarget}
-
-// mayRead reports whether the caller may know of a credential at scope s: an
-// admin of all, readers of what serves their scope, and what lies within it.
-func mayRead(caller regcred.Caller, s regcred.Scope) bool {
-	return caller.IsAdmin() ||
-		slices.Contains(readers, caller.Role) && (s.Contains(caller.Scope) || caller.Scope.Contains(s))
-}
-
-// requireAdmin returns a Denied error for anyone but an admin.
-func (s *Service) requireAdmin(ctx context.Context, caller regcred.Caller, operation string) error {
-	if caller.IsAdmin() {
-		return nil
-	}
-	s.o.Log.WarnContext(ctx, "denied", "operation", operation, "caller", caller)
-	if caller.Role == "" {
-		return regcred.Errorf(regcred.Unauthenticated, "authentication is required")
-	}
-	return regcred.Errorf(regcred.Denied, "you are not authorized to perform the requested action: %s has the role %q at scope %s", caller.Name, caller.Role, caller.Scope)
 }
 
 // bookTimeout bounds the wait for the book to show a change just made. It follows

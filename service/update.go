@@ -112,7 +112,7 @@ func (s *Service) Update(ctx context.Context, caller regcred.Caller, guid string
 			return Credential{}, err
 		}
 	}
-	out := s.withNewLogin(ctx, c)
+	out := s.withNewLogin(ctx, caller, c)
 	out.Warnings = checked.warnings
 	return out, nil
 }
@@ -155,7 +155,7 @@ func (s *Service) checkUpdate(ctx context.Context, caller regcred.Caller, guid s
 	if err != nil {
 		return checked, explain(err, hint)
 	}
-	_, err = s.o.Prober.Probe(ctx, host, login, "")
+	_, err = s.proberFor(caller).Probe(ctx, host, login, "")
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
