@@ -19,8 +19,12 @@ const (
 	// RoleTarget may have the logins of its scope in clear: a node, or a system
 	// that credentials are delivered to.
 	RoleTarget Role = "target"
-	// RolePuller may pull from our own registry.
+	// RolePuller may pull from our own registry: the repositories of its scope, of
+	// those within it, and of the wider ones.
 	RolePuller Role = "puller"
+	// RolePusher may do so too, and push to the repositories of its scope and of those
+	// within it.
+	RolePusher Role = "pusher"
 	// RoleWorkload may have the login of one image at a time, at its own scope: a
 	// workload that a cluster vouches for. No API token has it.
 	RoleWorkload Role = "workload"
@@ -47,7 +51,7 @@ const (
 
 // Roles are all roles that an API token can be bound to.
 var Roles = []Role{
-	RoleAdmin, RoleReader, RoleTarget, RolePuller, RoleAuditor,
+	RoleAdmin, RoleReader, RoleTarget, RolePuller, RolePusher, RoleAuditor,
 	RoleOrgManager, RoleOrgMember, RoleSpaceDeveloper, RoleSpaceMember,
 }
 

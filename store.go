@@ -138,13 +138,18 @@ type TokenStore interface {
 
 // APIToken is one of regcred's own tokens, as it is stored: by a hash alone.
 type APIToken struct {
-	ID        string
-	Name      string
-	Hash      []byte // SHA-256 of the token's secret part
-	Role      Role
-	Scope     Scope
-	CreatedAt time.Time
-	ExpiresAt time.Time // zero: never
+	ID    string
+	Name  string
+	Hash  []byte // SHA-256 of the token's secret part
+	Role  Role
+	Scope Scope
+	// Repositories are patterns, as token.Grant has them, of those that it is for; none
+	// means all that its role and scope allow.
+	Repositories []string
+	CreatedAt    time.Time
+	ExpiresAt    time.Time // zero: never
+	// LastUsedAt is when it was last used, to the minute or so; zero: never.
+	LastUsedAt time.Time
 }
 
 // Revocation says that what was issued to Subject before Before is not valid.

@@ -22,8 +22,8 @@ func (f failingTokens) Verify(time.Time, string, string) (token.Claims, error) {
 	return token.Claims{Subject: "s", Grants: []token.Grant{{Repository: "*", Actions: token.Actions}}}, f.err
 }
 
-func (f failingTokens) Authenticate(context.Context, time.Time, string) (regcred.Caller, error) {
-	return regcred.Local, f.err
+func (f failingTokens) APIToken(context.Context, time.Time, string) (regcred.APIToken, error) {
+	return regcred.APIToken{ID: "0123456789ab", Role: regcred.RoleAdmin}, f.err
 }
 
 func (f failingTokens) Sign(token.Claims) (regcred.Secret, error) {

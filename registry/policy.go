@@ -2,6 +2,7 @@ package registry
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"regcred.dev"
@@ -49,9 +50,24 @@ type Retention struct {
 // For returns the rule that holds for a repository.
 func (p Policy) For(repo string) Rule {
 	for _, r := range p {
-		if (token.Grant{Repository: r.Pattern, Actions: []string{token.Pull}}).Allows(repo, token.Pull) {
+		if (token.Grant{Repository: r.Pattern}).Covers(repo) {
 			return r
 		}
 	}
 	return Rule{}
+}
+
+// opens reports whether the rule lets anybody do an action from an address.
+func (r Rule) opens(from netip.Addr, action string) bool {
+	return action == token.Pull && r.Public || action != token.Delete && contains(r.PushFrom, from)
+}
+
+// open reports whether anybody may pull anything from an address.
+func (p Policy) open(from netip.Addr) bool {
+	return slices.ContainsFunc(p, func(r Rule) bool { return r.opens(from, token.Pull) })
+}
+
+// networks reports whether any rule names networks.
+func (p Policy) networks() bool {
+	return slices.ContainsFunc(p, func(r Rule) bool { return len(r.PushFrom) > 0 })
 }

@@ -24,9 +24,9 @@ func (s *Server) tags(w http.ResponseWriter, r *http.Request, q request) error {
 	}{q.repo, tags})
 }
 
-// catalog lists the repositories.
-func (s *Server) catalog(w http.ResponseWriter, r *http.Request, _ request) error {
-	names, err := page(w, r, s.storage.Repositories(r.Context(), r.URL.Query().Get("last")))
+// catalog lists the repositories that the caller may pull.
+func (s *Server) catalog(w http.ResponseWriter, r *http.Request, q request) error {
+	names, err := page(w, r, q.access.pullable(s.storage.Repositories(r.Context(), r.URL.Query().Get("last"))))
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -48,10 +49,14 @@ type tokenResponse struct {
 	IssuedAt    time.Time `json:"issued_at"`
 }
 
-// serveToken answers GET TokenPath?service=S&scope=repository:NAME:ACTIONS...,
-// with HTTP Basic authentication: it exchanges a login for a Bearer token, for
-// what was asked for as far as the login allows it. The OAuth2 form of the
-// request (POST) is not there, and clients fall back to this one.
+// serveToken exchanges a login for a Bearer token, for what was asked for as far as
+// the login allows it. It answers
+//
+//	GET TokenPath?service=S&scope=repository:NAME:ACTIONS...
+//
+// with HTTP Basic authentication, as the "Token Authentication Specification" of CNCF
+// Distribution has it. Without a login there is a token too, for what the policy
+// opens to everybody.
 func (s *Server) serveToken(w *recorder, r *http.Request) error {
 	if r.Method != http.MethodGet {
 		return &methodError{[]string{http.MethodGet}}
@@ -63,14 +68,23 @@ func (s *Server) serveToken(w *recorder, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	return s.issue(w, who, r.URL.Query()["scope"])
+}
+
+// issue answers with a Bearer token for the scopes that were asked for. Errors:
+// Unauthenticated where nobody asks, and nothing of it is open.
+func (s *Server) issue(w *recorder, who access, scopes []string) error {
 	w.subject = who.subject
-	asked, err := parseScopes(r.URL.Query()["scope"])
+	asked, err := parseScopes(scopes)
 	if err != nil {
 		return err
 	}
+	if who.subject == "" && !who.mayAny(asked) {
+		return errAnonymous
+	}
 	now := time.Now().UTC()
 	claims := token.Claims{
-		Subject: who.subject, Use: token.UseAccess, Grants: narrow(asked, who),
+		Subject: cmp.Or(who.subject, nobody), Use: token.UseAccess, Grants: narrow(asked, who), Scope: who.scope,
 		IssuedAt: now, ExpiresAt: accessExpiry(now, who.expires),
 	}
 	signed, err := s.tokens.Sign(claims)
@@ -82,6 +96,20 @@ func (s *Server) serveToken(w *recorder, r *http.Request) error {
 		Token: signed.Reveal(), AccessToken: signed.Reveal(),
 		ExpiresIn: int(claims.ExpiresAt.Sub(now) / time.Second), IssuedAt: now,
 	})
+}
+
+// mayAny reports whether any of what was asked for is allowed; where nothing was,
+// whether anything is.
+func (a access) mayAny(asked []token.Grant) bool {
+	for _, g := range asked {
+		for _, action := range g.Actions {
+			if g.Repository != "*" && a.allows(g.Repository, action) {
+				return true
+			}
+		}
+	}
+	catalog := func(g token.Grant) bool { return g.Repository == "*" }
+	return (len(asked) == 0 || slices.ContainsFunc(asked, catalog)) && a.policy.open(a.from)
 }
 
 // accessExpiry returns when a Bearer token expires that is made now from a login
@@ -134,18 +162,18 @@ func parseScope(scope string) (token.Grant, bool) {
 	return g, len(g.Actions) > 0
 }
 
-// narrow returns the part of what was asked for that is allowed.
+// narrow returns the part of what was asked for that the login grants. What is open
+// to everybody needs no grant, and is looked up again at each request. The catalog
+// lists what the login may pull, so that is what it takes.
 func narrow(asked []token.Grant, who access) []token.Grant {
 	var grants []token.Grant
 	for _, g := range asked {
 		if g.Repository == "*" {
-			if who.allowsCatalog() {
-				grants = append(grants, g)
-			}
+			grants = append(grants, who.pulls()...)
 			continue
 		}
 		g.Actions = slices.DeleteFunc(slices.Clone(g.Actions), func(action string) bool {
-			return !who.allows(g.Repository, action)
+			return !who.granted(g.Repository, action)
 		})
 		if len(g.Actions) > 0 {
 			grants = append(grants, g)

@@ -100,31 +100,40 @@ func checkAPIToken(now time.Time, name string, role regcred.Role, scope regcred.
 }
 
 // Authenticate returns the caller that an API token stands for. The name is
-// "token ID (NAME)"; From is left for the server to set.
+// "token ID (NAME)"; From is left for the server to set. Errors: as APIToken.
+func (s *Service) Authenticate(ctx context.Context, now time.Time, raw string) (regcred.Caller, error) {
+	t, err := s.APIToken(ctx, now, raw)
+	if err != nil {
+		return regcred.Caller{}, err
+	}
+	return regcred.Caller{Name: fmt.Sprintf("token %s (%s)", t.ID, t.Name), Role: t.Role, Scope: t.Scope}, nil
+}
+
+// APIToken returns what is stored of an API token that is valid at now.
 //
 // An unknown token costs what a known one with a wrong secret does, and gets the
 // same answer. Errors: Unauthenticated; those of the store.
-func (s *Service) Authenticate(ctx context.Context, now time.Time, raw string) (regcred.Caller, error) {
+func (s *Service) APIToken(ctx context.Context, now time.Time, raw string) (regcred.APIToken, error) {
 	id, secret, ok := splitAPIToken(raw)
 	if !ok {
-		return regcred.Caller{}, regcred.Errorf(regcred.Unauthenticated, "this is no API token: one reads %sID_SECRET", apiTokenPrefix)
+		return regcred.APIToken{}, regcred.Errorf(regcred.Unauthenticated, "this is no API token: one reads %sID_SECRET", apiTokenPrefix)
 	}
 	given := hash(secret)
 	t, err := s.store.Token(ctx, id)
 	known := err == nil
 	if err != nil {
 		if regcred.CodeOf(err) != regcred.NotFound {
-			return regcred.Caller{}, err
+			return regcred.APIToken{}, err
 		}
 		t.Hash = make([]byte, len(given))
 	}
 	if equal := subtle.ConstantTimeCompare(given, t.Hash) == 1; !equal || !known {
-		return regcred.Caller{}, regcred.Errorf(regcred.Unauthenticated, "the API token %s is unknown or wrong", id)
+		return regcred.APIToken{}, regcred.Errorf(regcred.Unauthenticated, "the API token %s is unknown or wrong", id)
 	}
 	if !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) {
-		return regcred.Caller{}, regcred.Errorf(regcred.Unauthenticated, "the API token %s expired at %s: ask an admin for a new one", id, t.ExpiresAt.Format(time.RFC3339))
+		return regcred.APIToken{}, regcred.Errorf(regcred.Unauthenticated, "the API token %s expired at %s: ask an admin for a new one", id, t.ExpiresAt.Format(time.RFC3339))
 	}
-	return regcred.Caller{Name: fmt.Sprintf("token %s (%s)", t.ID, t.Name), Role: t.Role, Scope: t.Scope}, nil
+	return t, nil
 }
 
 // DeleteAPIToken removes an API token and revokes the Bearer tokens made from

@@ -41,6 +41,9 @@ type Claims struct {
 	Use string
 	// Grants say what it allows; none allows nothing.
 	Grants []Grant
+	// Scope bounds the grants to the repositories that it may have; the foundation
+	// may have all.
+	Scope regcred.Scope
 	// IssuedAt and ExpiresAt bound its life. They are kept in microseconds.
 	IssuedAt, ExpiresAt time.Time
 }
@@ -55,8 +58,8 @@ func (c Claims) Allows(repository, action string) bool {
 	return false
 }
 
-// payload is the JSON of a token's claims. All names but "use" are registered:
-// by RFC 7519, and "access" by Docker's registry token specification.
+// payload is the JSON of a token's claims. All names but "use" and "within" are
+// registered: by RFC 7519, and "access" by Docker's registry token specification.
 type payload struct {
 	Issuer    string      `json:"iss"`
 	Audience  string      `json:"aud"`
@@ -66,6 +69,14 @@ type payload struct {
 	IssuedAt  numericDate `json:"iat"`
 	ExpiresAt numericDate `json:"exp"`
 	Access    []access    `json:"access,omitempty"`
+	Within    within      `json:"within,omitzero"`
+}
+
+// within is a scope; the foundation is left out.
+type within struct {
+	Org   string `json:"org"`
+	Space string `json:"space,omitempty"`
+	App   string `json:"app,omitempty"`
 }
 
 type access struct {
@@ -108,7 +119,7 @@ func (s *Service) Sign(c Claims) (regcred.Secret, error) {
 	}
 	p := payload{
 		Issuer: s.issuer, Audience: s.issuer, Subject: c.Subject, ID: c.ID, Use: c.Use,
-		IssuedAt: numericDate{c.IssuedAt}, ExpiresAt: numericDate{c.ExpiresAt},
+		IssuedAt: numericDate{c.IssuedAt}, ExpiresAt: numericDate{c.ExpiresAt}, Within: within(c.Scope),
 	}
 	if p.ID == "" {
 		p.ID = rand.Text()
@@ -151,7 +162,7 @@ func (s *Service) signable(c Claims) error {
 			return err
 		}
 	}
-	return nil
+	return c.Scope.Validate()
 }
 
 // Verify returns the claims of a token that this service's key signed, and that
@@ -166,7 +177,10 @@ func (s *Service) Verify(now time.Time, raw, use string) (Claims, error) {
 	if reason != "" {
 		return Claims{}, regcred.Errorf(regcred.Unauthenticated, "the token is refused: %s", reason)
 	}
-	c := Claims{ID: p.ID, Subject: p.Subject, Use: p.Use, IssuedAt: p.IssuedAt.Time, ExpiresAt: p.ExpiresAt.Time}
+	c := Claims{
+		ID: p.ID, Subject: p.Subject, Use: p.Use, Scope: regcred.Scope(p.Within),
+		IssuedAt: p.IssuedAt.Time, ExpiresAt: p.ExpiresAt.Time,
+	}
 	for _, a := range p.Access {
 		c.Grants = append(c.Grants, Grant{Repository: a.Name, Actions: a.Actions})
 	}

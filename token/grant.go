@@ -31,10 +31,14 @@ type Grant struct {
 
 // Allows reports whether the grant allows an action on a repository.
 func (g Grant) Allows(repository, action string) bool {
-	return g.covers(repository) && slices.Contains(g.Actions, action)
+	return g.Permits(action) && g.Covers(repository)
 }
 
-func (g Grant) covers(repository string) bool {
+// Permits reports whether the action is one of the grant's.
+func (g Grant) Permits(action string) bool { return slices.Contains(g.Actions, action) }
+
+// Covers reports whether the repository is one of the grant's.
+func (g Grant) Covers(repository string) bool {
 	if repository == "" {
 		return false
 	}
