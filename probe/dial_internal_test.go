@@ -55,6 +55,43 @@ func TestRealmResolves(t *testing.T) {
 	}
 }
 
+// TestPublicOnly shows that a Prober for callers who are no admins does not connect to
+// this machine or a private network, however the host is written.
+func TestPublicOnly(t *testing.T) {
+	resolver := net.DefaultResolver
+	t.Cleanup(func() { net.DefaultResolver = resolver })
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	var reached atomic.Int32
+	go func() {
+		for c, err := listener.Accept(); err == nil; c, err = listener.Accept() {
+			reached.Add(1)
+			c.Close()
+		}
+	}()
+	_, port, _ := strings.Cut(listener.Addr().String(), ":")
+	login := regcred.Login{Username: "robot", Password: regcred.NewSecret("canary-4711")}
+	for host, address := range map[string][4]byte{
+		"127.0.0.1": {}, "localhost": {127, 0, 0, 1}, "[::1]": {}, "10.0.0.1": {}, "169.254.169.254": {},
+		"registry.example.com": {127, 0, 0, 1}, "inside.example.com": {192, 168, 0, 7}, "metadata.example.com": {169, 254, 169, 254},
+	} {
+		net.DefaultResolver = resolvesTo(address)
+		_, err := New(Options{PublicOnly: true}).Probe(t.Context(), host+":"+port, login, "")
+		if err == nil || !strings.Contains(err.Error(), "internal network") {
+			t.Errorf("%s: error %v", host, err)
+		}
+	}
+	if n := reached.Load(); n != 0 {
+		t.Errorf("%d connections to this machine", n)
+	}
+	if _, err := New(Options{}).Probe(t.Context(), "127.0.0.1:"+port, login, ""); err == nil || reached.Load() == 0 {
+		t.Errorf("the listener cannot be reached at all, which proves nothing: %v", err)
+	}
+}
+
 // resolvesTo is a resolver by which each name has one address. It speaks DNS over
 // TCP (RFC 1035, section 4.2.2) on a pipe.
 func resolvesTo(address [4]byte) *net.Resolver {

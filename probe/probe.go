@@ -32,6 +32,10 @@ type Options struct {
 	// Refuse says at which addresses no registry is asked. Default: link-local and
 	// metadata addresses.
 	Refuse func(netip.Addr) bool
+	// PublicOnly has nobody asked in a private network or on this machine, whatever
+	// Refuse and PlainHTTP say: for callers who could use the server to look around
+	// there. A Transport must see to that itself.
+	PublicOnly bool
 	// PlainHTTP says which hosts (HOST[:PORT]) may be asked over http where they do not
 	// speak TLS. Default: those of this machine.
 	PlainHTTP func(host string) bool
@@ -52,12 +56,20 @@ func New(o Options) *Prober {
 	if o.PlainHTTP == nil {
 		o.PlainHTTP = func(host string) bool { return reachOf(netip.Addr{}, host) == machine }
 	}
+	if o.PublicOnly {
+		o.Refuse = web.Private
+		o.PlainHTTP = func(string) bool { return false }
+	}
 	client := func(refuse func(netip.Addr) bool) *web.Client {
 		return web.New(web.Options{Transport: o.Transport, RootCAs: o.RootCAs, Refuse: refuse})
 	}
 	p := &Prober{registries: client(o.Refuse), realms: map[reach]*web.Client{}, plainHTTP: o.PlainHTTP}
 	for _, r := range []reach{public, private, machine} {
-		p.realms[r] = client(r.refuse)
+		refuse := r.refuse
+		if o.PublicOnly {
+			refuse = web.Private
+		}
+		p.realms[r] = client(refuse)
 	}
 	return p
 }
