@@ -1,15 +1,17 @@
 // Package dockerv1 knows images of Docker's first registry protocol: what their
-// documents say, how one is told as an OCI image, and how the registry keeps the
+// documents say, how one is told as an image of today, and how the registry keeps the
 // originals beside that.
 //
 // An image of v1 is a chain of layers, each with an id of its own, a JSON document
 // and a gzipped tar; its ancestry lists the ids, its own first.
 //
-// Such an image is published twice, from the same blobs: as an OCI image, which
+// Such an image is published twice, from the same blobs: as an image which
 // clients of today pull, and as an artifact that refers to it and keeps the
 // documents by which it was exported (ArtifactType). Clients of v1 are served from
 // that. Being an ordinary artifact, it is copied, kept, listed and deleted like
 // any other referrer of the image.
+//
+// Convert makes the image, Companion is the artifact.
 package dockerv1
 
 // What the artifact is made of. Its layers come in pairs, the image's own first and
