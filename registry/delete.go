@@ -39,8 +39,8 @@ func (s *Storage) DeleteManifest(ctx context.Context, repo string, d digest.Dige
 	return s.dropPointers(ctx, repo, desc, s.dropLost)
 }
 
-// dropPointers lets drop remove the tags that point at a manifest, and what makes
-// it a referrer of its subject.
+// dropPointers lets drop remove the tags that point at a manifest, what makes it a
+// referrer of its subject, and what images of v1 are served from.
 func (s *Storage) dropPointers(ctx context.Context, repo string, desc ociregistry.Descriptor, drop dropFunc) error {
 	for tag, err := range s.Tags(ctx, repo, "") {
 		if err != nil {
@@ -54,10 +54,20 @@ func (s *Storage) dropPointers(ctx context.Context, repo string, desc ociregistr
 	if err != nil {
 		return ignore(regcred.TooLarge, ignore(regcred.NotFound, err)) // lost or damaged
 	}
-	if m, err := parseManifest(data, desc.MediaType); err == nil && m.Subject != nil {
-		return drop(ctx, repo, desc.Digest, referrersPrefix(repo, m.Subject.Digest)+digestPath(desc.Digest))
+	m, err := parseManifest(data, desc.MediaType)
+	if err != nil {
+		return nil // too damaged to tell what points at it
 	}
-	return nil // nobody's referrer, or too damaged to tell whose
+	keys := v1Keys(repo, data, m, desc)
+	if m.Subject != nil {
+		keys = append(keys, referrersPrefix(repo, m.Subject.Digest)+digestPath(desc.Digest))
+	}
+	for _, key := range keys {
+		if err := drop(ctx, repo, desc.Digest, key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // dropFunc removes a pointer if it points at d.

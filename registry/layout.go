@@ -17,6 +17,7 @@ import (
 //	                                                where its owner hosts it, if its content is not here
 //	repositories/REPO/manifests/ALG/HEX             {"mediaType":"..","size":n}: it has the manifest
 //	repositories/REPO/referrers/ALG/HEX/ALG/HEX     descriptor of a manifest whose subject is the first digest, and "write"
+//	v1/ID/REPO/ALG/HEX                              the same, of a manifest that has the v1 image ID (dockerv1.Companion)
 //	repositories/REPO/tags/TAG                      {"mediaType":"..","digest":"..","size":n,"write":".."}
 //
 // A repository serves only what it has links to: content that another repository
@@ -52,11 +53,14 @@ func checkRepository(name string) error {
 // checkDigest returns ErrDigestInvalid where d is no digest that the registry
 // can verify.
 func checkDigest(d digest.Digest) error {
-	if err := d.Validate(); err != nil || d.Algorithm() != digest.SHA256 && d.Algorithm() != digest.SHA512 {
+	if err := d.Validate(); err != nil || !known(d.Algorithm()) {
 		return ociregistry.NewError("this is no digest: write sha256:HEX or sha512:HEX", ociregistry.ErrDigestInvalid.Code(), nil)
 	}
 	return nil
 }
+
+// known reports whether the registry computes digests of an algorithm.
+func known(a digest.Algorithm) bool { return a == digest.SHA256 || a == digest.SHA512 }
 
 // checkTag returns ErrManifestInvalid where tag is none.
 func checkTag(tag string) error {

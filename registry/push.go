@@ -11,34 +11,52 @@ import (
 	"regcred.dev"
 )
 
-// PushManifest implements ociregistry.Interface.
-//
-// Errors: ErrNameInvalid; ErrManifestInvalid; ErrManifestBlobUnknown where the
-// repository lacks something that the manifest needs; TooLarge over MaxSmall
-// bytes.
+// PushManifest implements ociregistry.Interface. Errors: those of PushManifestAs.
 func (s *Storage) PushManifest(ctx context.Context, repo, tag string, data []byte, mediaType string) (ociregistry.Descriptor, error) {
-	if err := checkRepository(repo); err != nil {
-		return ociregistry.Descriptor{}, err
-	}
+	var tags []string
 	if tag != "" {
+		tags = []string{tag}
+	}
+	return s.PushManifestAs(ctx, repo, digest.FromBytes(data), tags, data, mediaType)
+}
+
+// PushManifestAs stores a manifest under its digest, which may be of any algorithm
+// that the registry knows, and points the tags at it, one after the other: after
+// an error some of them may.
+//
+// Errors: ErrNameInvalid; ErrDigestInvalid where the manifest has another digest;
+// ErrManifestInvalid; ErrManifestBlobUnknown where the repository lacks something
+// that the manifest needs; TooLarge over MaxSmall bytes.
+func (s *Storage) PushManifestAs(ctx context.Context, repo string, d digest.Digest, tags []string, data []byte, mediaType string) (ociregistry.Descriptor, error) {
+	none := ociregistry.Descriptor{}
+	if err := checkRepository(repo); err != nil {
+		return none, err
+	}
+	for _, tag := range tags {
 		if err := checkTag(tag); err != nil {
-			return ociregistry.Descriptor{}, err
+			return none, err
 		}
 	}
 	if len(data) > MaxSmall {
-		return ociregistry.Descriptor{}, errManifestTooLarge
+		return none, errManifestTooLarge
+	}
+	if err := checkDigest(d); err != nil {
+		return none, err
+	}
+	if d != d.Algorithm().FromBytes(data) {
+		return none, ociregistry.ErrDigestInvalid
 	}
 	m, err := parseManifest(data, mediaType)
 	if err != nil {
-		return ociregistry.Descriptor{}, err
+		return none, err
 	}
 	for _, d := range m.references() {
 		if err := s.checkReference(ctx, repo, d); err != nil {
-			return ociregistry.Descriptor{}, err
+			return none, err
 		}
 	}
-	desc := ociregistry.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(data), Size: int64(len(data))}
-	return desc, s.storeManifest(ctx, repo, tag, data, m, desc)
+	desc := ociregistry.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(data))}
+	return desc, s.storeManifest(ctx, repo, tags, data, m, desc)
 }
 
 var errManifestTooLarge = regcred.Errorf(regcred.TooLarge, "the manifest is larger than %d bytes, which is the most that is accepted", MaxSmall)
@@ -52,7 +70,7 @@ const pushTries = 10
 // It removes the link and then what points at the manifest; here the link is
 // looked at once more after all is written. So one of the two sees the other, and
 // what was acknowledged never points at nothing.
-func (s *Storage) storeManifest(ctx context.Context, repo, tag string, data []byte, m manifest, desc ociregistry.Descriptor) error {
+func (s *Storage) storeManifest(ctx context.Context, repo string, tags []string, data []byte, m manifest, desc ociregistry.Descriptor) error {
 	if m.Subject != nil { // checked before the first write
 		if _, err := encodePointer(m.describe(desc.MediaType, desc.Digest, desc.Size)); err != nil {
 			return err
@@ -65,7 +83,7 @@ func (s *Storage) storeManifest(ctx context.Context, repo, tag string, data []by
 		return err
 	}
 	for range pushTries {
-		if err := s.linkManifest(ctx, repo, tag, m, desc); err != nil {
+		if err := s.linkManifest(ctx, repo, tags, data, m, desc); err != nil {
 			return err
 		}
 		if ok, err := s.hasManifest(ctx, repo, desc.Digest); ok || err != nil {
@@ -79,8 +97,8 @@ func (s *Storage) storeManifest(ctx context.Context, repo, tag string, data []by
 }
 
 // linkManifest makes a manifest one of the repository's, then a referrer of its
-// subject, then what the tag points at.
-func (s *Storage) linkManifest(ctx context.Context, repo, tag string, m manifest, desc ociregistry.Descriptor) error {
+// subject and what images of v1 are served from, then what the tags point at.
+func (s *Storage) linkManifest(ctx context.Context, repo string, tags []string, data []byte, m manifest, desc ociregistry.Descriptor) error {
 	// Pushed again under another media type, the newest holds.
 	l := link{MediaType: desc.MediaType, Size: desc.Size}
 	if err := s.putJSON(ctx, manifestKey(repo, desc.Digest), l); err != nil {
@@ -92,10 +110,15 @@ func (s *Storage) linkManifest(ctx context.Context, repo, tag string, m manifest
 			return err
 		}
 	}
-	if tag == "" {
-		return nil
+	if err := s.indexV1(ctx, repo, data, m, desc); err != nil {
+		return err
 	}
-	return s.putPointer(ctx, tagsPrefix(repo)+tag, desc)
+	for _, tag := range tags {
+		if err := s.putPointer(ctx, tagsPrefix(repo)+tag, desc); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // pointer is what points at a manifest: a tag, or an entry in a list of referrers.
