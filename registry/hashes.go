@@ -3,6 +3,8 @@ package registry
 import (
 	"hash"
 	"sync"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // maxHashes bounds how many uploads the registry remembers the hash of.
@@ -17,12 +19,13 @@ type hashes struct {
 }
 
 type keptHash struct {
-	size int64 // bytes that went into the hash
-	hash hash.Hash
+	size      int64 // bytes that went into the hash
+	hash      hash.Hash
+	algorithm digest.Algorithm
 }
 
-// keep remembers the hash of the first size bytes of an upload.
-func (h *hashes) keep(id string, size int64, sum hash.Hash) {
+// keep remembers the hash of an upload.
+func (h *hashes) keep(id string, kept keptHash) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.m == nil {
@@ -34,18 +37,18 @@ func (h *hashes) keep(id string, size int64, sum hash.Hash) {
 		}
 		delete(h.m, other)
 	}
-	h.m[id] = keptHash{size, sum}
+	h.m[id] = kept
 }
 
-// take returns and forgets the hash of an upload, nil where that of its first
-// size bytes is not known.
-func (h *hashes) take(id string, size int64) hash.Hash {
+// take returns and forgets the hash of an upload, a zero keptHash where that of its
+// first size bytes is not known.
+func (h *hashes) take(id string, size int64) keptHash {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	kept, ok := h.m[id]
 	delete(h.m, id)
 	if !ok || kept.size != size {
-		return nil
+		return keptHash{}
 	}
-	return kept.hash
+	return kept
 }

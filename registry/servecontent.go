@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"cuelabs.dev/go/oci/ociregistry"
@@ -93,7 +95,8 @@ func describeContent(w http.ResponseWriter, desc ociregistry.Descriptor) {
 	h.Set("Etag", `"`+desc.Digest.String()+`"`)
 }
 
-// putManifest stores a manifest, under a tag or by its digest alone.
+// putManifest stores a manifest: under a tag, by its digest alone, or by its digest
+// and with tags in the query (?tag=A&tag=B).
 func (s *Server) putManifest(w http.ResponseWriter, r *http.Request, q request) error {
 	if r.ContentLength > MaxSmall {
 		return errManifestTooLarge
@@ -105,10 +108,11 @@ func (s *Server) putManifest(w http.ResponseWriter, r *http.Request, q request) 
 	if len(data) > MaxSmall {
 		return errManifestTooLarge
 	}
-	if q.digest != "" && q.digest != digest.FromBytes(data) {
-		return ociregistry.ErrDigestInvalid
+	d, tags, err := manifestNames(r.URL.Query(), q, data)
+	if err != nil {
+		return err
 	}
-	desc, err := s.storage.PushManifest(r.Context(), q.repo, q.tag, data, mediaTypeOf(r.Header.Get("Content-Type"), data))
+	desc, err := s.storage.PushManifestAs(r.Context(), q.repo, d, tags, data, mediaTypeOf(r.Header.Get("Content-Type"), data))
 	if err != nil {
 		return err
 	}
@@ -116,9 +120,34 @@ func (s *Server) putManifest(w http.ResponseWriter, r *http.Request, q request) 
 	if err := json.Unmarshal(data, &m); err == nil && m.Subject != nil {
 		w.Header().Set("OCI-Subject", m.Subject.Digest.String())
 	}
+	if q.tag == "" && len(tags) > 0 {
+		w.Header()["OCI-Tag"] = []string{strings.Join(tags, ", ")}
+	}
 	created(w, "/v2/"+q.repo+"/manifests/"+cmp.Or(q.tag, desc.Digest.String()), desc.Digest)
 	return nil
 }
+
+// maxTags bounds how many tags one request may set.
+const maxTags = 100
+
+// manifestNames returns the digest that a manifest is pushed by, and its tags. One
+// that is pushed to a tag may have its digest in the query (?digest=), which is
+// how clients say that it is not a SHA-256.
+func manifestNames(query url.Values, q request, data []byte) (digest.Digest, []string, error) {
+	switch asked := query.Get("digest"); {
+	case q.digest != "":
+		tags := query["tag"]
+		if len(tags) > maxTags {
+			return "", nil, errTooManyTags
+		}
+		return q.digest, tags, nil
+	case asked != "":
+		return digest.Digest(asked), []string{q.tag}, nil
+	}
+	return digest.FromBytes(data), []string{q.tag}, nil
+}
+
+var errTooManyTags = regcred.Errorf(regcred.Invalid, "a request may set %d tags at most: send the others in another one", maxTags)
 
 // created answers 201.
 func created(w http.ResponseWriter, location string, d digest.Digest) {

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -34,13 +35,23 @@ func (s *Server) startUpload(w http.ResponseWriter, r *http.Request, q request) 
 		blobCreated(w, q.repo, desc.Digest)
 		return nil
 	}
-	up, err := s.storage.PushBlobChunked(r.Context(), q.repo, 0)
+	return s.beginUpload(w, r, q, query.Get("digest-algorithm"))
+}
+
+// beginUpload begins an upload, for a digest of an algorithm: SHA-256 if it is "".
+func (s *Server) beginUpload(w http.ResponseWriter, r *http.Request, q request, algorithm string) error {
+	a := digest.Algorithm(cmp.Or(algorithm, digest.SHA256.String()))
+	if !known(a) {
+		return ociregistry.NewError("this digest algorithm is not supported: use sha256 or sha512", ociregistry.ErrDigestInvalid.Code(), nil)
+	}
+	up, err := s.storage.createUpload(r.Context(), q.repo, a)
 	if err != nil {
 		return err
 	}
 	if err := up.Close(); err != nil {
 		return err
 	}
+	w.Header()["OCI-Chunk-Min-Length"] = []string{strconv.Itoa(up.ChunkSize())}
 	uploadState(w, q.repo, up, http.StatusAccepted)
 	return nil
 }

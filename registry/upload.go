@@ -28,7 +28,7 @@ func (s *Storage) PushBlob(ctx context.Context, repo string, desc ociregistry.De
 	if err := checkDigest(desc.Digest); err != nil {
 		return ociregistry.Descriptor{}, err
 	}
-	w, err := s.createUpload(ctx, repo)
+	w, err := s.createUpload(ctx, repo, desc.Digest.Algorithm())
 	if err != nil {
 		return ociregistry.Descriptor{}, err
 	}
@@ -47,10 +47,12 @@ func (s *Storage) PushBlob(ctx context.Context, repo string, desc ociregistry.De
 
 // PushBlobChunked implements ociregistry.Interface.
 func (s *Storage) PushBlobChunked(ctx context.Context, repo string, _ int) (ociregistry.BlobWriter, error) {
-	return s.createUpload(ctx, repo)
+	return s.createUpload(ctx, repo, digest.SHA256)
 }
 
-func (s *Storage) createUpload(ctx context.Context, repo string) (*blobWriter, error) {
+// createUpload begins an upload of content whose digest will be of an algorithm.
+// One of another has to be read again in the end.
+func (s *Storage) createUpload(ctx context.Context, repo string, algorithm digest.Algorithm) (*blobWriter, error) {
 	if err := checkRepository(repo); err != nil {
 		return nil, err
 	}
@@ -59,7 +61,7 @@ func (s *Storage) createUpload(ctx context.Context, repo string) (*blobWriter, e
 	if err != nil {
 		return nil, err
 	}
-	return &blobWriter{ctx: ctx, s: s, repo: repo, id: id, up: up, start: -1, hash: sha256.New()}, nil
+	return &blobWriter{ctx: ctx, s: s, repo: repo, id: id, up: up, start: -1, hash: algorithm.Hash(), algorithm: algorithm}, nil
 }
 
 // PushBlobChunkedResume implements ociregistry.Interface. An upload is known in
@@ -80,9 +82,8 @@ func (s *Storage) PushBlobChunkedResume(ctx context.Context, repo, id string, of
 	if err != nil {
 		return nil, err
 	}
-	w := &blobWriter{ctx: ctx, s: s, repo: repo, id: id, up: up, start: offset}
-	w.hash = s.hashes.take(id, up.Size())
-	return w, nil
+	kept := s.hashes.take(id, up.Size())
+	return &blobWriter{ctx: ctx, s: s, repo: repo, id: id, up: up, start: offset, hash: kept.hash, algorithm: kept.algorithm}, nil
 }
 
 // CleanUploads removes uploads that were last written to before a time, and
@@ -108,9 +109,10 @@ type blobWriter struct {
 	// start is where the caller wants to go on, until the first Write; -1 is where
 	// the upload ends.
 	start int64
-	// hash is the SHA-256 of what was written, nil where that is not known.
-	hash hash.Hash
-	done bool
+	// hash is that of what was written, by the algorithm, nil where it is not known.
+	hash      hash.Hash
+	algorithm digest.Algorithm
+	done      bool
 }
 
 func (w *blobWriter) ID() string     { return w.id }
@@ -174,8 +176,8 @@ func (w *blobWriter) store(desc ociregistry.Descriptor) error {
 
 // digest returns the digest of what was written.
 func (w *blobWriter) digest(algorithm digest.Algorithm) (digest.Digest, error) {
-	if algorithm == digest.SHA256 && w.hash != nil {
-		return digest.NewDigest(digest.SHA256, w.hash), nil
+	if algorithm == w.algorithm && w.hash != nil {
+		return digest.NewDigest(algorithm, w.hash), nil
 	}
 	content, err := w.up.Content()
 	if err != nil {
@@ -191,7 +193,7 @@ func (w *blobWriter) Cancel() error {
 
 func (w *blobWriter) Close() error {
 	if !w.done && w.hash != nil {
-		w.s.hashes.keep(w.id, w.up.Size(), w.hash)
+		w.s.hashes.keep(w.id, keptHash{w.up.Size(), w.hash, w.algorithm})
 	}
 	w.done = true
 	return w.up.Close()
