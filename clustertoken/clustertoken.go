@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"regcred.dev"
+	"regcred.dev/internal/jwks"
 )
 
 // MaxSize bounds a token, in bytes: those of Kubernetes have about 1 KiB.
@@ -63,14 +64,14 @@ type Clusters []Cluster
 func (c Clusters) Authenticate(ctx context.Context, now time.Time, raw string) (regcred.Caller, error) {
 	issuer, ok := claimedIssuer(raw)
 	if !ok {
-		return regcred.Caller{}, refused("it is no service account token")
+		return regcred.Caller{}, jwks.Refused("it is no service account token")
 	}
 	for _, cluster := range c {
 		if cluster.Issuer == issuer {
 			return cluster.authenticate(ctx, now, raw)
 		}
 	}
-	return regcred.Caller{}, refused("no cluster with the issuer %.200q is trusted here: regcred.yaml names them under kubernetes_tokens", issuer)
+	return regcred.Caller{}, jwks.Refused("no cluster with the issuer %.200q is trusted here: regcred.yaml names them under kubernetes_tokens", issuer)
 }
 
 func (c Cluster) authenticate(ctx context.Context, now time.Time, raw string) (regcred.Caller, error) {
@@ -109,9 +110,4 @@ func claimedIssuer(raw string) (string, bool) {
 	}
 	err = json.Unmarshal(payload, &claims)
 	return claims.Issuer, err == nil && claims.Issuer != ""
-}
-
-// refused returns an Unauthenticated error with a reason that may be shown.
-func refused(format string, args ...any) error {
-	return regcred.Errorf(regcred.Unauthenticated, "the token is refused: "+format, args...)
 }

@@ -2,16 +2,13 @@ package clustertoken
 
 import (
 	"context"
-	"encoding/json"
-	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
-)
 
-// leeway is how far the clocks of a cluster and this machine may differ.
-const leeway = 30 * time.Second
+	"regcred.dev/internal/jwks"
+)
 
 // maxAge is how long after its issue a token is good at most. The kubelet asks for an
 // hour. Who may create pods or tokens may ask for a year, and would keep a way into a
@@ -29,12 +26,12 @@ var algorithms = []jose.SignatureAlgorithm{jose.RS256, jose.ES256}
 // it expires, or maxAge is over. It knows no labels.
 type OIDC struct {
 	issuer, audience string
-	keys             *keySet
+	keys             *jwks.Set
 }
 
 // NewOIDC returns an OIDC. It asks nobody before the first token.
 func NewOIDC(o OIDCOptions) *OIDC {
-	return &OIDC{issuer: o.Issuer, audience: o.Audience, keys: &keySet{fetch: newSource(o).keys}}
+	return &OIDC{issuer: o.Issuer, audience: o.Audience, keys: jwks.New(o.issuer().Keys)}
 }
 
 // claims are what the API server signs (k8s.io/kubernetes, pkg/serviceaccount/claims.go).
@@ -55,48 +52,18 @@ type object struct {
 
 // Verify implements Verifier.
 func (o *OIDC) Verify(ctx context.Context, now time.Time, raw string) (Identity, error) {
-	content, err := o.open(ctx, now, raw)
-	if err != nil {
-		return Identity{}, err
+	if len(raw) > MaxSize {
+		return Identity{}, jwks.Refused("it is no service account token")
 	}
 	var c claims
-	if err := json.Unmarshal(content, &c); err != nil {
-		return Identity{}, refused("its claims are malformed")
+	if err := o.keys.Open(ctx, now, raw, algorithms, &c); err != nil {
+		return Identity{}, err
 	}
 	if reason := o.refusal(now, c); reason != "" {
-		return Identity{}, refused("%s", reason)
+		return Identity{}, jwks.Refused("%s", reason)
 	}
 	k := c.Kubernetes
 	return Identity{Namespace: k.Namespace, ServiceAccount: k.ServiceAccount.Name, Pod: k.Pod.Name, Node: k.Node.Name}, nil
-}
-
-// open returns what a token says where one of the issuer's keys signed it. Of the
-// token's header only the algorithm and the key's id are looked at.
-func (o *OIDC) open(ctx context.Context, now time.Time, raw string) ([]byte, error) {
-	if len(raw) > MaxSize || strings.ContainsAny(raw, "\r\n") {
-		return nil, refused("it is no service account token")
-	}
-	jws, err := jose.ParseSignedCompact(raw, algorithms)
-	if err != nil {
-		return nil, refused("it is not signed with RS256 or ES256")
-	}
-	header := jws.Signatures[0].Protected
-	if header.JSONWebKey != nil || header.KeyID == "" {
-		return nil, refused("it does not say which of the issuer's keys signed it")
-	}
-	keys, err := o.keys.find(ctx, now, header.KeyID)
-	if err != nil {
-		return nil, err
-	}
-	for _, key := range keys {
-		if key.Algorithm != "" && key.Algorithm != header.Algorithm {
-			continue
-		}
-		if content, err := jws.Verify(key.Key); err == nil {
-			return content, nil
-		}
-	}
-	return nil, refused("its signature is not valid")
 }
 
 // refusal says in words why a token that the issuer signed is not valid, "" where it
@@ -108,16 +75,10 @@ func (o *OIDC) refusal(now time.Time, c claims) string {
 		return "another cluster issued it"
 	case !c.Audience.Contains(o.audience):
 		return "it is for another audience: the kubelet's serviceAccountTokenAudience and audience in regcred.yaml must be equal"
-	case c.Expiry == nil:
-		return "it never expires"
-	case !now.Before(c.Expiry.Time().Add(leeway)):
-		return "it expired at " + c.Expiry.Time().UTC().Format(time.RFC3339)
-	case c.NotBefore != nil && now.Add(leeway).Before(c.NotBefore.Time()):
-		return "it is not valid yet: compare the clocks"
+	case jwks.Untimely(now, c.Claims) != "":
+		return jwks.Untimely(now, c.Claims)
 	case c.IssuedAt == nil:
 		return "it does not say when it was issued"
-	case now.Add(leeway).Before(c.IssuedAt.Time()):
-		return "it was issued in the future: compare the clocks"
 	case now.Sub(c.IssuedAt.Time()) > maxAge:
 		return "it was issued at " + c.IssuedAt.Time().UTC().Format(time.RFC3339) + ": those of the kubelet are renewed each hour"
 	case k.Namespace == "" || k.ServiceAccount.Name == "" || c.Subject != "system:serviceaccount:"+k.Namespace+":"+k.ServiceAccount.Name:
