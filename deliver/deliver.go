@@ -9,6 +9,7 @@ package deliver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -35,6 +36,7 @@ type Target interface {
 	// Errors: Unavailable where the book is not Current, or the system cannot be
 	// reached now; Denied where it refuses; Invalid and TooLarge where what is there
 	// cannot be understood, and so is left alone; ctx's. Each message says where.
+	// ErrSuperseded where it ended early for a newer book: the report says nothing then.
 	Sync(ctx context.Context, book *keyring.Book, o SyncOptions) (Report, error)
 
 	// Watch calls changed once it watches the system, and again whenever what is
@@ -66,7 +68,14 @@ type SyncOptions struct {
 	// Confirmed are the holds of an earlier report that an operator has let go: the
 	// very same ones are carried out, and no others.
 	Confirmed []Hold
+	// Newer is closed once there is a newer book. A Sync that still has much to do may
+	// then end with ErrSuperseded: what it did stands, and the next one goes on from
+	// there. Nil: there never is.
+	Newer <-chan struct{}
 }
+
+// ErrSuperseded says that a Sync ended early, because there is a newer book.
+var ErrSuperseded = errors.New("superseded by a newer book")
 
 // Report says what a target's system has after a Sync.
 type Report struct {

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -21,6 +22,14 @@ const (
 	// failure; the bound doubles with each further one, up to maxBackoff.
 	minBackoff = time.Second
 	maxBackoff = time.Minute
+	// maxSuperseding is how long after the first Sync of a row that a newer book ended
+	// early another may begin which such a book can end. However often books come, one
+	// is then delivered as a whole, with its removals.
+	maxSuperseding = 10 * time.Second
+	// firstLogins is how long the first Sync waits for credentials that have no login
+	// yet: most issuers answer within a second, and a new cluster is then written to
+	// once instead of twice.
+	firstLogins = 2 * time.Second
 
 	notReadYet = "waiting for the store: its credentials are not read yet"
 )
@@ -48,6 +57,10 @@ type loop struct {
 	newer chan struct{} // the book has grown
 	wake  chan struct{} // the target's system was changed, or an operator confirmed
 
+	// superseded is when the first of the last Syncs was ended early by a newer book;
+	// zero where the last one was not.
+	superseded time.Time
+
 	mu        sync.Mutex
 	status    Status
 	confirmed []Hold
@@ -58,6 +71,7 @@ func (l *loop) run(ctx context.Context) {
 	if _, err := l.books.WaitCurrent(ctx); err != nil {
 		return
 	}
+	l.awaitLogins(ctx)
 	var helpers sync.WaitGroup
 	defer helpers.Wait()
 	for first := true; ctx.Err() == nil; first = false {
@@ -70,6 +84,28 @@ func (l *loop) run(ctx context.Context) {
 		}
 		l.rest(ctx)
 	}
+}
+
+// awaitLogins waits until every credential has a login, or firstLogins have passed.
+func (l *loop) awaitLogins(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, firstLogins)
+	defer cancel()
+	for book := l.books.Now(); lacksLogin(book); {
+		var err error
+		if book, err = l.books.Wait(ctx, book.Revision()); err != nil {
+			return
+		}
+	}
+}
+
+// lacksLogin reports whether a credential has no login, though one may come.
+func lacksLogin(book *keyring.Book) bool {
+	for e := range book.Entries() {
+		if e.Login == nil && e.Err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // follow signals newer whenever the book has grown.
@@ -90,12 +126,41 @@ func (l *loop) sync(ctx context.Context, book *keyring.Book) {
 	confirmed := l.confirmed
 	l.mu.Unlock()
 
-	report, err := l.target.Sync(ctx, book, SyncOptions{Confirmed: confirmed})
+	newer, stop := l.newerThan(ctx, book)
+	report, err := l.target.Sync(ctx, book, SyncOptions{Confirmed: confirmed, Newer: newer})
+	stop()
 	if ctx.Err() != nil {
 		return // told to stop: no failure
 	}
 	now := time.Now()
+	if errors.Is(err, ErrSuperseded) {
+		if l.superseded.IsZero() {
+			l.superseded = now
+		}
+		return // what it was about is no longer wanted: neither a failure nor a success
+	}
+	l.superseded = time.Time{}
+	l.record(book, confirmed, report, err, now)
+}
 
+// newerThan returns a channel that is closed once there is a newer book, nil where a
+// Sync is to be carried through whatever comes; stop ends the wait for one.
+func (l *loop) newerThan(ctx context.Context, book *keyring.Book) (newer <-chan struct{}, stop func()) {
+	if !l.superseded.IsZero() && time.Since(l.superseded) > maxSuperseding {
+		return nil, func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	found := make(chan struct{})
+	go func() {
+		if _, err := l.books.Wait(ctx, book.Revision()); err == nil {
+			close(found)
+		}
+	}()
+	return found, cancel
+}
+
+// record records how a Sync went.
+func (l *loop) record(book *keyring.Book, confirmed []Hold, report Report, err error, now time.Time) {
 	l.mu.Lock()
 	before := l.status
 	l.status.Report = report

@@ -58,6 +58,8 @@ func (f *fake) Sync(ctx context.Context, book *keyring.Book, o deliver.SyncOptio
 	if f.slow > 0 {
 		select {
 		case <-time.After(f.slow):
+		case <-o.Newer:
+			return deliver.Report{}, deliver.ErrSuperseded
 		case <-ctx.Done():
 			return deliver.Report{}, ctx.Err()
 		}
@@ -321,6 +323,88 @@ func TestRunnerSlowTarget(t *testing.T) {
 		store <- regcred.Batch{Revision: 2}
 		wantSyncs(t, quick, synced{0, 2, 0})
 	}) // the cleanup ends the sync under way, an hour before its time
+}
+
+// TestRunnerFirstLogins: the first Sync waits for logins that are being minted, but not
+// for long.
+func TestRunnerFirstLogins(t *testing.T) {
+	credential := func(guid string, login *regcred.Login) regcred.Change {
+		return regcred.Change{Credential: regcred.Credential{GUID: guid}, Login: login}
+	}
+	batch := func(revision uint64, changes ...regcred.Change) regcred.Batch {
+		for i := range changes {
+			changes[i].Revision = revision
+		}
+		return regcred.Batch{Revision: revision, Changes: changes, Current: true}
+	}
+	login := &regcred.Login{Username: "robot"}
+	synctest.Test(t, func(t *testing.T) {
+		minted, failing := newFake("minted"), newFake("failing")
+		_, store := run(t, deliver.Options{Targets: []deliver.Target{minted}})
+		unreadable := credential("c", nil)
+		unreadable.Err = errors.New("flipped")
+		store <- batch(1, credential("a", nil), credential("b", nil), unreadable)
+		time.Sleep(500 * time.Millisecond)
+		store <- batch(2, credential("a", login))
+		time.Sleep(500 * time.Millisecond)
+		store <- batch(3, credential("b", login))
+		time.Sleep(time.Minute)
+		wantSyncs(t, minted, synced{time.Second, 3, 0}, synced{1200 * time.Millisecond, 3, 0})
+
+		failing.begin()
+		_, store = run(t, deliver.Options{Targets: []deliver.Target{failing}})
+		store <- batch(1, credential("a", nil))
+		time.Sleep(time.Minute)
+		wantSyncs(t, failing, synced{2 * time.Second, 1, 0}, synced{2200 * time.Millisecond, 1, 0})
+	})
+}
+
+// TestRunnerSuperseded: a newer book ends a Sync that takes long, which is neither a
+// failure nor a success.
+func TestRunnerSuperseded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake("f")
+		f.slow = time.Minute
+		r, store := run(t, deliver.Options{Targets: []deliver.Target{f}})
+		store <- regcred.Batch{Revision: 1, Current: true}
+		time.Sleep(30 * time.Second)
+		store <- regcred.Batch{Revision: 2}
+		time.Sleep(59 * time.Second)
+		if s := r.Status()[0]; s.Failures > 0 || !s.SyncedAt.IsZero() {
+			t.Errorf("after the first Sync the status is %+v", s)
+		}
+		time.Sleep(2 * time.Second)
+		if s := r.Status()[0]; s.Revision != 2 || s.Error != "" || time.Since(s.SyncedAt) > 2*time.Second {
+			t.Errorf("after the second Sync the status is %+v", s)
+		}
+		time.Sleep(2 * time.Minute)
+		wantSyncs(t, f, synced{0, 1, 0}, synced{30*time.Second + 200*time.Millisecond, 2, 0},
+			synced{90*time.Second + 400*time.Millisecond, 2, 0}) // the watch has begun
+	})
+}
+
+// TestRunnerManyBooks: however often there is a newer book, one is delivered as a whole
+// now and then.
+func TestRunnerManyBooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake("f")
+		f.slow = 20 * time.Second
+		r, store := run(t, deliver.Options{Targets: []deliver.Target{f}})
+		go func() {
+			for i := range 300 {
+				store <- regcred.Batch{Revision: uint64(i + 1), Current: true}
+				time.Sleep(time.Second)
+			}
+		}()
+		for range 8 {
+			before := r.Status()[0].Revision
+			time.Sleep(35 * time.Second)
+			if after := r.Status()[0]; after.Revision <= before || after.Failures > 0 {
+				t.Errorf("half a minute after revision %d was delivered the status is %+v", before, after)
+			}
+		}
+		time.Sleep(time.Minute)
+	})
 }
 
 func TestRunnerConfirm(t *testing.T) {

@@ -74,6 +74,7 @@ func TestTarget(t *testing.T, open func(t *testing.T) TargetSystem) {
 		{"ConfirmsNoMore", testTargetConfirmsNoMore},
 		{"TwoStores", testTargetTwoStores},
 		{"Uninstall", testTargetUninstall},
+		{"Superseded", testTargetSuperseded},
 		{"ContextEnded", testTargetContextEnded},
 	}
 	for _, test := range tests {
@@ -338,6 +339,31 @@ func testTargetContextEnded(s *targetSession) {
 		s.Errorf("Sync with a context that has ended: %v", err)
 	}
 	s.want(nil)
+}
+
+// testTargetSuperseded: a Sync that a newer book ends early leaves to the next one what
+// it has not done.
+func testTargetSuperseded(s *targetSession) {
+	l, newer := newLedger("s1"), make(chan struct{})
+	close(newer)
+	superseded := func() {
+		s.Helper()
+		_, err := s.target.Sync(s.Context(), l.book, deliver.SyncOptions{Newer: newer})
+		if err != nil && !errors.Is(err, deliver.ErrSuperseded) {
+			s.Fatalf("Sync while there is a newer book: %v", err)
+		}
+	}
+	l.put("a.example.com", password("1"))
+	l.put("b.example.com", password("2"))
+	superseded()
+	l.put("a.example.com", password("renewed"))
+	s.try(l)
+	s.want(map[string]string{"a.example.com": "renewed", "b.example.com": "2"})
+	l.remove("b.example.com")
+	superseded()
+	s.try(l)
+	s.sync(l, false)
+	s.want(map[string]string{"a.example.com": "renewed"})
 }
 
 // with returns a copy of the passwords with those of the second map.

@@ -30,6 +30,9 @@ type Target struct {
 	mu sync.Mutex
 	// session is the one that Watch keeps, nil while it does not run.
 	session *session
+	// opening is closed once Watch has its session, or cannot have one; nil where it is
+	// not about to.
+	opening chan struct{}
 	// task is what was synced last: a new session goes on with it.
 	task task
 	// leading says that this replica is the one that writes; leader names the one
@@ -54,9 +57,9 @@ func (t *Target) Describe() deliver.Info {
 	return deliver.Info{Name: t.o.Name, Kind: "kubernetes", Scope: "by namespace"}
 }
 
-// Sync implements deliver.Target. Beside a Watch it goes by what that has seen, and
-// where nothing is to be written it sends nothing. Without one it lists everything
-// first. The report's Warnings and the error name a few namespaces for each thing
+// Sync implements deliver.Target. Beside a Watch it goes by what that has seen, for which
+// it waits, and where nothing is to be written it sends nothing. Without one it lists
+// everything first. The report's Warnings and the error name a few namespaces for each thing
 // that there is to say.
 func (t *Target) Sync(ctx context.Context, book *keyring.Book, o deliver.SyncOptions) (deliver.Report, error) {
 	if !book.Current() {
@@ -65,33 +68,46 @@ func (t *Target) Sync(ctx context.Context, book *keyring.Book, o deliver.SyncOpt
 	if err := ctx.Err(); err != nil {
 		return deliver.Report{}, err
 	}
-	s, standby := t.current(task{book: book, confirmed: o.Confirmed})
+	s, standby, err := t.current(ctx, task{book: book, confirmed: o.Confirmed})
+	if err != nil {
+		return deliver.Report{}, err
+	}
 	if standby != "" {
 		return deliver.Report{Warnings: []string{standby}}, nil
 	}
 	if s == nil {
-		var err error
 		if s, err = open(ctx, &t.o, nil); err != nil {
 			return deliver.Report{}, err
 		}
 		defer s.close()
 	}
-	return s.sync(ctx, book, o.Confirmed)
+	return s.sync(ctx, book, o)
 }
 
 // current returns the session of the Watch, if there is one, and remembers what a new
-// one is to do. standby says why this replica does nothing, "" where it does.
-func (t *Target) current(now task) (s *session, standby string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.task = now
-	if t.leading {
-		return t.session, ""
+// one is to do. It waits for one that is being opened: two would list everything twice,
+// and be in each other's way. standby says why this replica does nothing, "" where it
+// does. It returns ctx's error where that ends first.
+func (t *Target) current(ctx context.Context, now task) (s *session, standby string, _ error) {
+	for {
+		t.mu.Lock()
+		t.task = now
+		s, opening, leading, leader := t.session, t.opening, t.leading, t.leader
+		t.mu.Unlock()
+		switch {
+		case !leading && leader == "":
+			return nil, "it is not known yet which replica delivers", nil
+		case !leading:
+			return nil, "another replica delivers: " + leader, nil
+		case opening == nil:
+			return s, "", nil
+		}
+		select {
+		case <-opening:
+		case <-ctx.Done():
+			return nil, "", ctx.Err()
+		}
 	}
-	if t.leader == "" {
-		return nil, "it is not known yet which replica delivers"
-	}
-	return nil, "another replica delivers: " + t.leader
 }
 
 // Watch implements deliver.Target. While it runs, it also repairs what it sees, by
@@ -105,15 +121,20 @@ func (t *Target) Watch(ctx context.Context, changed func()) error {
 
 // watch keeps a session until ctx ends.
 func (t *Target) watch(ctx context.Context, changed func()) error {
+	opened := make(chan struct{})
+	t.mu.Lock()
+	t.opening = opened
+	t.mu.Unlock()
 	s, err := open(ctx, &t.o, changed)
+	t.mu.Lock()
+	t.session, t.opening = s, nil
+	task := t.task
+	t.mu.Unlock()
+	close(opened)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	t.mu.Lock()
-	t.session = s
-	task := t.task
-	t.mu.Unlock()
 	defer func() {
 		t.mu.Lock()
 		t.session = nil

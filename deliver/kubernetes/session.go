@@ -244,8 +244,9 @@ func (p *pass) done(name string, o outcome) bool {
 }
 
 // run has every place seen to that which names, for a task, and waits until all were
-// once. It returns how many entries that changed.
-func (s *session) run(ctx context.Context, t task, which func(*place) bool) (changed int, err error) {
+// once. It returns how many entries that changed. Once newer is closed it waits no
+// longer, and returns deliver.ErrSuperseded.
+func (s *session) run(ctx context.Context, t task, newer <-chan struct{}, which func(*place) bool) (changed int, err error) {
 	p := &pass{left: map[string]bool{}, ended: make(chan struct{})}
 	s.table.each(func(at *place) {
 		if which(at) {
@@ -267,6 +268,8 @@ func (s *session) run(ctx context.Context, t task, which func(*place) bool) (cha
 		case <-p.ended:
 		case <-ctx.Done():
 			err = ctx.Err()
+		case <-newer:
+			err = deliver.ErrSuperseded
 		case <-s.ended:
 			err = regcred.Errorf(regcred.Unavailable, "the cluster is no longer watched")
 		}
@@ -293,15 +296,15 @@ func (s *session) resume(t task) {
 }
 
 // sync makes the cluster match a book.
-func (s *session) sync(ctx context.Context, book *keyring.Book, confirmed []deliver.Hold) (deliver.Report, error) {
-	t := task{book: book, renderings: s.renderings(book), confirmed: confirmed}
-	changed, err := s.run(ctx, t, func(p *place) bool { return len(confirmed) > 0 || !p.isSettled(book) })
+func (s *session) sync(ctx context.Context, book *keyring.Book, o deliver.SyncOptions) (deliver.Report, error) {
+	t := task{book: book, renderings: s.renderings(book), confirmed: o.Confirmed}
+	changed, err := s.run(ctx, t, o.Newer, func(p *place) bool { return len(o.Confirmed) > 0 || !p.isSettled(book) })
 	if err != nil {
 		return deliver.Report{}, err
 	}
 	// Removals wait until all of them are known.
 	if t.rulings = s.rule(book); len(t.rulings) > 0 {
-		more, err := s.run(ctx, t, func(p *place) bool { return len(p.outcome.pending) > 0 })
+		more, err := s.run(ctx, t, o.Newer, func(p *place) bool { return len(p.outcome.pending) > 0 })
 		if err != nil {
 			return deliver.Report{}, err
 		}

@@ -20,7 +20,7 @@ func (s *session) uninstall(ctx context.Context, storeID string) error {
 	book := keyring.New(storeID).Now() // an empty one: it says whose things go
 	t := task{book: book, renderings: newRenderings(book, s.o.Dialect), uninstalls: true}
 	for round := 1; ; round++ {
-		_, err := s.run(ctx, t, func(p *place) bool { return p.secret != nil && p.secret.target == s.o.Name })
+		_, err := s.run(ctx, t, nil, func(p *place) bool { return p.secret != nil && p.secret.target == s.o.Name })
 		if err != nil {
 			return err
 		}
