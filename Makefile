@@ -14,6 +14,8 @@ export PATIENCE ?= 40m
 # not need.
 TEST_MODULES := $(patsubst %/go.mod,%,$(wildcard test/*/go.mod)) tools/image
 
+CF_PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
+
 START := $(shell date +%s)
 # step says what comes next, and how long all so far took.
 step = @echo "==> $(1) (after $$(( $$(date +%s) - $(START) )) s)"
@@ -29,6 +31,13 @@ demo: ## Show the main job from end to end, on real input
 .PHONY: build
 build: ## Build the programs into bin/
 	$(GO) build -trimpath -o bin/ ./cmd/...
+
+.PHONY: cf-plugin
+cf-plugin: ## Build the cf CLI plugin for every platform that cf runs on into dist/
+	@mkdir -p dist
+	@for platform in $(CF_PLATFORMS); do set -x; \
+		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build -trimpath -ldflags='-s -w' \
+			-o dist/cf-regcred-$${platform/\//-}$$([[ $$platform != windows/* ]] || echo .exe) ./cmd/cf-regcred; done
 
 .PHONY: image
 image: ## Write a container image of regcred to dist/, without Docker

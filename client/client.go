@@ -63,10 +63,15 @@ func (c *Client) WithToken(token regcred.Secret) *Client {
 
 // WithCAs returns a client that trusts these authorities in place of the system's.
 func (c *Client) WithCAs(pool *x509.CertPool) *Client {
+	return c.WithTLS(&tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12})
+}
+
+// WithTLS returns a client with a TLS configuration of its own.
+func (c *Client) WithTLS(config *tls.Config) *Client {
 	other := *c
 	other.http = &http.Client{CheckRedirect: noRedirects, Transport: &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
-		TLSClientConfig:     &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
+		TLSClientConfig:     config,
 		TLSHandshakeTimeout: 10 * time.Second,
 		ForceAttemptHTTP2:   true,
 	}}

@@ -2,15 +2,12 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
 
-	"golang.org/x/term"
-
 	"regcred.dev"
+	"regcred.dev/internal/prompt"
 )
 
 // maxPassword bounds what is read from standard input, in bytes.
@@ -29,51 +26,11 @@ func (p *Program) password(ctx context.Context, fromStdin bool) (regcred.Secret,
 	if !ok || !p.Terminal {
 		return regcred.Secret{}, usagef("a password is needed: set REGCRED_PASSWORD, or use --password-stdin")
 	}
-	s, err := p.ask(ctx, f)
+	s, err := prompt.Password(ctx, f, p.Stderr, "Password: ")
 	if err == nil && s == "" {
 		err = usagef("the password is empty")
 	}
 	return regcred.NewSecret(s), err
-}
-
-// ask asks for a password at a terminal. Ctrl-C, a signal or the end of ctx ends
-// it; the terminal is as before in any case.
-//
-// In raw mode nothing that is typed is shown, and Ctrl-C is a character.
-func (p *Program) ask(ctx context.Context, tty *os.File) (string, error) {
-	fd := int(tty.Fd())
-	before, err := term.MakeRaw(fd)
-	if err != nil {
-		return "", fmt.Errorf("asking for a password: %w", err)
-	}
-	type answer struct {
-		password string
-		err      error
-	}
-	answered := make(chan answer, 1)
-	go func() {
-		screen := struct {
-			io.Reader
-			io.Writer
-		}{tty, p.Stderr}
-		s, err := term.NewTerminal(screen, "").ReadPassword("Password: ")
-		answered <- answer{s, err}
-	}()
-	var got answer
-	select {
-	case got = <-answered:
-	case <-ctx.Done():
-		got.err = ctx.Err()
-	}
-	err = term.Restore(fd, before)
-	switch {
-	case errors.Is(got.err, io.EOF):
-		return "", errInterrupted
-	case got.err != nil:
-		fmt.Fprintln(p.Stderr)
-		return "", got.err
-	}
-	return got.password, err
 }
 
 func (p *Program) stdinPassword(ctx context.Context) (regcred.Secret, error) {
@@ -90,9 +47,6 @@ func (p *Program) stdinPassword(ctx context.Context) (regcred.Secret, error) {
 	}
 	return regcred.NewSecret(s), nil
 }
-
-// errInterrupted is what a command ends with that its user interrupted.
-var errInterrupted = errors.New("interrupted")
 
 // interruptible returns a reader of r that fails as soon as ctx ends, where r
 // itself would wait for ever.
