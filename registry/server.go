@@ -33,6 +33,10 @@ type Options struct {
 	// a request comes from. Any other request that was forwarded comes from no network
 	// that Rule.PushFrom names.
 	TrustedProxies []netip.Prefix
+	// Elsewhere reports whether a handler before the Server lets whoever sent a request
+	// pull a repository. Clients without a login get a Bearer token for it too: Docker
+	// asks for one before it pulls anything. nil means that there is none.
+	Elsewhere func(r *http.Request, repo string) bool
 	// Log gets each request at debug level and faults at error level; nil discards.
 	Log *slog.Logger
 	// Metrics is where the server's metrics are registered; nil means nowhere.
@@ -46,14 +50,15 @@ type Options struct {
 //
 // It answers the paths /v2, those below /v2/, and TokenPath.
 type Server struct {
-	storage  *Storage
-	tokens   tokens
-	public   *url.URL
-	proxies  []netip.Prefix
-	redirect Redirect
-	owners   []string
-	log      *slog.Logger
-	metrics  *metrics
+	storage   *Storage
+	tokens    tokens
+	public    *url.URL
+	proxies   []netip.Prefix
+	elsewhere func(r *http.Request, repo string) bool
+	redirect  Redirect
+	owners    []string
+	log       *slog.Logger
+	metrics   *metrics
 }
 
 // New returns a Server. Errors: Invalid where a required option is missing, an owner
@@ -81,7 +86,7 @@ func New(o Options) (*Server, error) {
 	}
 	return &Server{
 		storage: o.Storage, tokens: o.Tokens, public: o.PublicURL, proxies: o.TrustedProxies,
-		redirect: o.Redirect, owners: o.Owners, log: o.Log, metrics: m,
+		elsewhere: o.Elsewhere, redirect: o.Redirect, owners: o.Owners, log: o.Log, metrics: m,
 	}, nil
 }
 

@@ -68,18 +68,18 @@ func (s *Server) serveToken(w *recorder, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.issue(w, who, r.URL.Query()["scope"])
+	return s.issue(w, r, who)
 }
 
-// issue answers with a Bearer token for the scopes that were asked for. Errors:
-// Unauthenticated where nobody asks, and nothing of it is open.
-func (s *Server) issue(w *recorder, who access, scopes []string) error {
+// issue answers with a Bearer token for the scopes that a request asks for. Errors:
+// Unauthenticated where nobody asks, and nothing of it is open, here or elsewhere.
+func (s *Server) issue(w *recorder, r *http.Request, who access) error {
 	w.subject = who.subject
-	asked, err := parseScopes(scopes)
+	asked, err := parseScopes(r.URL.Query()["scope"])
 	if err != nil {
 		return err
 	}
-	if who.subject == "" && !who.mayAny(asked) {
+	if who.subject == "" && !who.mayAny(asked) && !s.anyElsewhere(r, asked) {
 		return errAnonymous
 	}
 	now := time.Now().UTC()
@@ -110,6 +110,14 @@ func (a access) mayAny(asked []token.Grant) bool {
 	}
 	catalog := func(g token.Grant) bool { return g.Repository == "*" }
 	return (len(asked) == 0 || slices.ContainsFunc(asked, catalog)) && a.policy.open(a.from)
+}
+
+// anyElsewhere reports whether any of what was asked for is served by the handler
+// before this one.
+func (s *Server) anyElsewhere(r *http.Request, asked []token.Grant) bool {
+	return s.elsewhere != nil && slices.ContainsFunc(asked, func(g token.Grant) bool {
+		return g.Permits(token.Pull) && s.elsewhere(r, g.Repository)
+	})
 }
 
 // accessExpiry returns when a Bearer token expires that is made now from a login
