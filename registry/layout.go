@@ -12,10 +12,10 @@ import (
 // each "/", ALG/HEX a digest, AB the first two digits of it:
 //
 //	blobs/ALG/AB/HEX                                content of blobs and manifests, each once
-//	names/REPO                                      empty: the repository exists
-//	repositories/REPO/blobs/ALG/HEX                 {"size":n}: the repository has the blob; "url" says
+//	repositories/REPO/blobs/ALG/HEX                 {"size":n,"at":".."}: the repository has the blob; "url" says
 //	                                                where its owner hosts it, if its content is not here
-//	repositories/REPO/manifests/ALG/HEX             {"mediaType":"..","size":n}: it has the manifest
+//	repositories/REPO/manifests/ALG/HEX             {"mediaType":"..","size":n,"at":".."}: it has the manifest
+//	names/REPO                                      empty: the repository exists
 //	repositories/REPO/referrers/ALG/HEX/ALG/HEX     descriptor of a manifest whose subject is the first digest, and "write"
 //	v1/ID/REPO/ALG/HEX                              the same, of a manifest that has the v1 image ID (dockerv1.Companion)
 //	repositories/REPO/tags/TAG                      {"mediaType":"..","digest":"..","size":n,"write":".."}
@@ -26,7 +26,10 @@ import (
 // there, nor a tag at a manifest that is incomplete; deletions go the other way,
 // and look once more for tags and referrers after the manifest's link is gone.
 // "write" is random, so that those written anew can be told from the ones before.
-// Content without links is left for garbage collection.
+// "at" is when a link was written or last relied on. Content without links is left
+// for garbage collection, which is written about in condemn.go; its objects are
+//
+//	condemned/ALG/HEX                               content that is to be deleted
 //
 // "+" is not in the grammar of repository names, which makes REPO unique and one
 // segment long: "a" and "a/b" are neighbours, and neither is a directory of the

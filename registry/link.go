@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 
 	"cuelabs.dev/go/oci/ociregistry"
 	"github.com/opencontainers/go-digest"
@@ -19,6 +20,9 @@ type link struct {
 	// URL is where the owner of a blob hosts it, whose content is then not needed
 	// here.
 	URL string `json:"url,omitempty"`
+	// At is when the link was written or something was last made to rest upon it;
+	// zero in those of older versions.
+	At time.Time `json:"at,omitzero"`
 }
 
 // Blob is what a repository has of a blob.
@@ -74,16 +78,17 @@ func (s *Storage) LinkBlob(ctx context.Context, repo string, desc ociregistry.De
 	if desc.Size < 0 {
 		return regcred.Errorf(regcred.Invalid, "a blob that its owner hosts needs its size in bytes")
 	}
-	if err := s.putSame(ctx, nameKey(repo), nil); err != nil {
-		return err
-	}
-	data, err := encodeJSON(link{Size: desc.Size, URL: u.String()})
+	data, err := encodeJSON(link{Size: desc.Size, URL: u.String(), At: time.Now().UTC()})
 	if err != nil {
 		return err
 	}
 	for range linkTries {
-		if done, err := s.tryLink(ctx, repo, desc, data); done || err != nil {
+		done, err := s.tryLink(ctx, repo, desc, data)
+		if err != nil {
 			return err
+		}
+		if done {
+			return s.putName(ctx, repo)
 		}
 	}
 	return regcred.Errorf(regcred.Unavailable, "others go on changing blob %s of %s: try again", desc.Digest, repo)
@@ -107,11 +112,10 @@ func (s *Storage) tryLink(ctx context.Context, repo string, desc ociregistry.Des
 			if found.Size != desc.Size {
 				return false, regcred.Errorf(regcred.Invalid, "%s has %d bytes, not %d", desc.Digest, found.Size, desc.Size)
 			}
-			return true, nil
+			return true, s.linkBlob(ctx, repo, desc)
 		}
 	}
-	err = s.blobs.Put(ctx, key, data, condition)
-	if code := regcred.CodeOf(err); err != nil && (code == regcred.Exists || code == regcred.Stale) {
+	if err = s.blobs.Put(ctx, key, data, condition); raced(err) {
 		return false, nil
 	}
 	return err == nil, err

@@ -76,14 +76,11 @@ func (s *Storage) storeManifest(ctx context.Context, repo string, tags []string,
 			return err
 		}
 	}
-	if err := s.putSame(ctx, contentKey(desc.Digest), data); err != nil {
-		return err
-	}
-	if err := s.putSame(ctx, nameKey(repo), nil); err != nil {
-		return err
-	}
 	for range pushTries {
-		if err := s.linkManifest(ctx, repo, tags, data, m, desc); err != nil {
+		if err := s.linkManifest(ctx, repo, data, desc); err != nil {
+			return err
+		}
+		if err := s.pointAt(ctx, repo, tags, data, m, desc); err != nil {
 			return err
 		}
 		if ok, err := s.hasManifest(ctx, repo, desc.Digest); ok || err != nil {
@@ -96,14 +93,25 @@ func (s *Storage) storeManifest(ctx context.Context, repo string, tags []string,
 	return regcred.Errorf(regcred.Unavailable, "manifest %s of %s is being deleted: push it again", desc.Digest, repo)
 }
 
-// linkManifest makes a manifest one of the repository's, then a referrer of its
-// subject and what images of v1 are served from, then what the tags point at.
-func (s *Storage) linkManifest(ctx context.Context, repo string, tags []string, data []byte, m manifest, desc ociregistry.Descriptor) error {
-	// Pushed again under another media type, the newest holds.
-	l := link{MediaType: desc.MediaType, Size: desc.Size}
-	if err := s.putJSON(ctx, manifestKey(repo, desc.Digest), l); err != nil {
+// linkManifest stores a manifest and makes it one of the repository's. Pushed again
+// under another media type, the newest holds.
+func (s *Storage) linkManifest(ctx context.Context, repo string, data []byte, desc ociregistry.Descriptor) error {
+	if err := s.reprieve(ctx, desc.Digest); err != nil {
 		return err
 	}
+	if err := s.putSame(ctx, contentKey(desc.Digest), data); err != nil {
+		return err
+	}
+	l := link{MediaType: desc.MediaType, Size: desc.Size}
+	if err := s.linkContent(ctx, repo, manifestKey(repo, desc.Digest), l, desc.Digest); err != nil {
+		return err
+	}
+	return s.putName(ctx, repo)
+}
+
+// pointAt makes a manifest a referrer of its subject and what images of v1 are
+// served from, then what the tags point at.
+func (s *Storage) pointAt(ctx context.Context, repo string, tags []string, data []byte, m manifest, desc ociregistry.Descriptor) error {
 	if m.Subject != nil {
 		key := referrersPrefix(repo, m.Subject.Digest) + digestPath(desc.Digest)
 		if err := s.putPointer(ctx, key, m.describe(desc.MediaType, desc.Digest, desc.Size)); err != nil {
@@ -158,11 +166,11 @@ func (s *Storage) hasManifest(ctx context.Context, repo string, d digest.Digest)
 // build caches are made so.
 func (s *Storage) checkReference(ctx context.Context, repo string, d ociregistry.Descriptor) error {
 	isManifest := isImage(d.MediaType) || isIndex(d.MediaType)
-	resolve := s.ResolveBlob
+	key, unknown := blobKey, error(ociregistry.ErrBlobUnknown)
 	if isManifest {
-		resolve = s.ResolveManifest
+		key, unknown = manifestKey, ociregistry.ErrManifestUnknown
 	}
-	found, err := resolve(ctx, repo, d.Digest)
+	found, err := s.rely(ctx, repo, d.Digest, key, unknown)
 	if isUnknown(err) {
 		return ociregistry.NewError(
 			fmt.Sprintf("%s has no %s, which the manifest refers to: push that first", repo, d.Digest),

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"time"
 
 	"cuelabs.dev/go/oci/ociregistry"
 	"github.com/opencontainers/go-digest"
@@ -29,6 +30,7 @@ type Storage struct {
 	locator            Locator // nil where the Blobs are none
 	policy             Policy
 	hashes             hashes
+	patience, takeover time.Duration // the constants, but in tests
 }
 
 // StorageOptions configure a Storage. The zero value is useful.
@@ -39,7 +41,7 @@ type StorageOptions struct {
 
 // NewStorage returns the registry that is kept in blobs.
 func NewStorage(blobs Blobs, o StorageOptions) *Storage {
-	s := &Storage{blobs: blobs, policy: o.Policy}
+	s := &Storage{blobs: blobs, policy: o.Policy, patience: patience, takeover: takeover}
 	s.locator, _ = blobs.(Locator)
 	return s
 }

@@ -161,6 +161,9 @@ func (w *blobWriter) Commit(d digest.Digest) (ociregistry.Descriptor, error) {
 // store puts the content into its place, where it is not there yet or of another
 // size and so damaged, and links the repository to it.
 func (w *blobWriter) store(desc ociregistry.Descriptor) error {
+	if err := w.s.reprieve(w.ctx, desc.Digest); err != nil {
+		return err
+	}
 	info, err := w.s.blobs.Stat(w.ctx, contentKey(desc.Digest))
 	switch {
 	case err == nil && info.Size == desc.Size:
@@ -199,18 +202,6 @@ func (w *blobWriter) Close() error {
 	return w.up.Close()
 }
 
-// linkBlob makes a blob whose content is stored one of the repository's.
-func (s *Storage) linkBlob(ctx context.Context, repo string, desc ociregistry.Descriptor) error {
-	if err := s.putSame(ctx, nameKey(repo), nil); err != nil {
-		return err
-	}
-	data, err := encodeJSON(link{Size: desc.Size})
-	if err != nil {
-		return err
-	}
-	return s.putSame(ctx, blobKey(repo, desc.Digest), data)
-}
-
 // MountBlob implements ociregistry.Interface. Content that is lost or damaged is
 // ErrBlobUnknown: the client then uploads it, which repairs it.
 // Errors: ErrNameUnknown and ErrBlobUnknown, of fromRepo.
@@ -224,6 +215,9 @@ func (s *Storage) MountBlob(ctx context.Context, fromRepo, toRepo string, d dige
 	}
 	if b.URL != "" {
 		return b.Descriptor, s.LinkBlob(ctx, toRepo, b.Descriptor, b.URL)
+	}
+	if err := s.reprieve(ctx, d); err != nil {
+		return ociregistry.Descriptor{}, err
 	}
 	object, err := s.openBlob(ctx, fromRepo, b)
 	if regcred.CodeOf(err) == regcred.Corrupt {
