@@ -122,6 +122,9 @@ type TokenStore interface {
 	Token(ctx context.Context, id string) (APIToken, error)
 	// Tokens returns all API tokens, oldest first.
 	Tokens(ctx context.Context) ([]APIToken, error)
+	// UseTokens records when API tokens, by id, were last used: LastUsedAt becomes the
+	// time, unless it is later already. Tokens that are not there are passed over.
+	UseTokens(ctx context.Context, uses map[string]time.Time) error
 	// DeleteToken removes an API token. Errors: NotFound.
 	DeleteToken(ctx context.Context, id string) error
 

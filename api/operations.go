@@ -177,7 +177,9 @@ func (h *handler) createToken(r call) (answer, error) {
 		}
 		expires = time.Now().Add(d)
 	}
-	t, secret, err := h.Service.CreateToken(r.Context(), r.caller, in.Name, regcred.Role(in.Role), in.Relationships.Scope(), expires)
+	t, secret, err := h.Service.CreateToken(r.Context(), r.caller, regcred.APIToken{
+		Name: in.Name, Role: regcred.Role(in.Role), Scope: in.Relationships.Scope(), Repositories: in.Repositories, ExpiresAt: expires,
+	})
 	if err != nil {
 		return answer{}, err
 	}
@@ -195,7 +197,7 @@ func (h *handler) deleteToken(r call) (answer, error) {
 
 func tokenResource(t regcred.APIToken) client.Token {
 	return client.Token{
-		ID: t.ID, Name: t.Name, Role: string(t.Role), Scope: t.Scope.String(),
-		CreatedAt: seconds(t.CreatedAt), ExpiresAt: optional(t.ExpiresAt),
+		ID: t.ID, Name: t.Name, Role: string(t.Role), Scope: t.Scope.String(), Repositories: append([]string{}, t.Repositories...),
+		CreatedAt: seconds(t.CreatedAt), ExpiresAt: optional(t.ExpiresAt), LastUsedAt: optional(t.LastUsedAt),
 	}
 }

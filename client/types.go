@@ -304,13 +304,18 @@ type Omission struct {
 // Token is one of regcred's API tokens. Secret is set in the answer to its
 // creation alone.
 type Token struct {
-	ID        string     `json:"id"`
-	Name      string     `json:"name"`
-	Role      string     `json:"role"`
-	Scope     string     `json:"scope"`
-	CreatedAt time.Time  `json:"created_at"`
-	ExpiresAt *time.Time `json:"expires_at"`
-	Secret    string     `json:"secret,omitempty"`
+	ID    string `json:"id"`
+	Name  string `json:"name"`
+	Role  string `json:"role"`
+	Scope string `json:"scope"`
+	// Repositories are those of the registry that it is for; none means all that its
+	// role and scope allow.
+	Repositories []string   `json:"repositories"`
+	CreatedAt    time.Time  `json:"created_at"`
+	ExpiresAt    *time.Time `json:"expires_at"`
+	// LastUsedAt is nil where it was never used.
+	LastUsedAt *time.Time `json:"last_used_at"`
+	Secret     string     `json:"secret,omitempty"`
 }
 
 // TokenRequest is the body of a token's creation.
@@ -318,6 +323,9 @@ type TokenRequest struct {
 	Name          string        `json:"name"`
 	Role          string        `json:"role"`
 	Relationships Relationships `json:"relationships"`
+	// Repositories are those that a puller or pusher is for: "acme/app", "acme/*" for all
+	// below acme; none means all of its scope.
+	Repositories []string `json:"repositories,omitempty"`
 	// Lifetime is a Go duration such as "720h"; "" means that it never expires.
 	Lifetime string `json:"lifetime,omitempty"`
 }

@@ -6,14 +6,24 @@ import (
 	"time"
 )
 
-// duration reads a Go duration, or a number of days such as 30d, which Go's syntax
-// does not have. Nothing is 0; anything that is not positive is a problem.
+// duration reads a duration as ParseDuration does. Nothing is 0; anything that is not
+// positive is a problem.
 func (p *parser) duration(key string, t text) time.Duration {
 	if t.value == "" {
 		return 0
 	}
-	d, err := time.ParseDuration(t.value)
-	if days, ok := strings.CutSuffix(t.value, "d"); ok {
+	d, ok := ParseDuration(t.value)
+	if !ok {
+		p.problem(t.line, "%s: write a duration such as 12h, 30m or 7d", key)
+	}
+	return d
+}
+
+// ParseDuration reads a Go duration, or a number of days such as 30d, which Go's syntax
+// does not have. It reports false for anything else, and what is not positive.
+func ParseDuration(s string) (time.Duration, bool) {
+	d, err := time.ParseDuration(s)
+	if days, ok := strings.CutSuffix(s, "d"); ok {
 		var n int64
 		if n, err = strconv.ParseInt(days, 10, 32); err == nil {
 			d = time.Duration(n) * 24 * time.Hour
@@ -23,10 +33,9 @@ func (p *parser) duration(key string, t text) time.Duration {
 		}
 	}
 	if err != nil || d <= 0 {
-		p.problem(t.line, "%s: write a duration such as 12h, 30m or 7d", key)
-		return 0
+		return 0, false
 	}
-	return d
+	return d, true
 }
 
 // units of sizes, longest suffix first.

@@ -50,6 +50,7 @@ func TestStore(t *testing.T, open func(t *testing.T) regcred.Store) {
 		{"WatchEnds", testWatchEnds},
 		{"WatchModel", testWatchModel},
 		{"Tokens", testTokens},
+		{"UseTokens", testUseTokens},
 		{"Revocations", testRevocations},
 		{"Keys", testKeys},
 		{"KeysConcurrently", testKeysConcurrently},
@@ -239,6 +240,9 @@ func methods(s regcred.Store) map[string]func(ctx context.Context) error {
 		"CreateToken": func(ctx context.Context) error { return s.CreateToken(ctx, regcred.APIToken{ID: "x"}) },
 		"Token":       func(ctx context.Context) error { _, err := s.Token(ctx, "x"); return err },
 		"Tokens":      func(ctx context.Context) error { _, err := s.Tokens(ctx); return err },
+		"UseTokens": func(ctx context.Context) error {
+			return s.UseTokens(ctx, map[string]time.Time{"x": time.Now()})
+		},
 		"DeleteToken": func(ctx context.Context) error { return s.DeleteToken(ctx, "x") },
 		"Revoke":      func(ctx context.Context) error { return s.Revoke(ctx, regcred.Revocation{Subject: "x"}) },
 		"Revocations": func(ctx context.Context) error { _, err := s.Revocations(ctx, time.Now()); return err },

@@ -15,6 +15,7 @@ func testTokens(t *testing.T, s regcred.Store) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6789, time.UTC)
 	tokens := []regcred.APIToken{
 		{ID: "zeta", Name: "ci", Hash: bytes.Repeat([]byte{0xff}, 32), Role: regcred.RoleTarget, Scope: regcred.SpaceScope("acme", "dev"), CreatedAt: at, ExpiresAt: at.Add(time.Hour)},
+		{ID: "customer", Name: "customer", Hash: []byte{2}, Role: regcred.RolePuller, Repositories: []string{"acme/*", "b"}, CreatedAt: at.Add(time.Millisecond), LastUsedAt: at.Add(time.Minute)},
 		{ID: "alpha", Name: "admin", Hash: []byte{0, 1}, Role: regcred.RoleAdmin, CreatedAt: at.Add(time.Second)},
 	}
 	for _, token := range tokens {
@@ -30,13 +31,14 @@ func testTokens(t *testing.T, s regcred.Store) {
 	wantCode(t, "CreateToken again", s.CreateToken(t.Context(), regcred.APIToken{ID: "zeta"}), regcred.Exists, "zeta")
 	wantCode(t, "CreateToken without an id", s.CreateToken(t.Context(), regcred.APIToken{}), regcred.Invalid)
 	wantCode(t, "CreateToken with half a scope", s.CreateToken(t.Context(), regcred.APIToken{ID: "x", Scope: regcred.Scope{Space: "dev"}}), regcred.Invalid)
+	wantCode(t, "CreateToken for no repository", s.CreateToken(t.Context(), regcred.APIToken{ID: "x", Repositories: []string{"a", ""}}), regcred.Invalid)
 	list, err := s.Tokens(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	wantEqual(t, "Tokens", list, tokens)
 
-	list[0].Hash[0] = 0
+	list[0].Hash[0], list[1].Repositories[0] = 0, "*" // which is the caller's copy
 	if err := s.DeleteToken(t.Context(), "alpha"); err != nil {
 		t.Fatal(err)
 	}
@@ -44,10 +46,61 @@ func testTokens(t *testing.T, s regcred.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantEqual(t, "Tokens after DeleteToken", list, tokens[:1])
+	wantEqual(t, "Tokens after DeleteToken", list, tokens[:2])
 	_, err = s.Token(t.Context(), "alpha")
 	wantCode(t, "Token", err, regcred.NotFound, "alpha")
 	wantCode(t, "DeleteToken again", s.DeleteToken(t.Context(), "alpha"), regcred.NotFound, "alpha")
+}
+
+func testUseTokens(t *testing.T, s regcred.Store) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 6789, time.UTC)
+	tokens := []regcred.APIToken{
+		{ID: "plain", Name: "a", Hash: []byte{1}, Role: regcred.RoleReader, CreatedAt: at},
+		{ID: "bound", Name: "b", Hash: []byte{2}, Role: regcred.RolePuller, Repositories: []string{"acme/*"}, CreatedAt: at},
+	}
+	for _, token := range tokens {
+		if err := s.CreateToken(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := revisionOf(t, s)
+	for _, step := range []struct {
+		uses         map[string]time.Time
+		plain, bound time.Time
+	}{
+		{nil, time.Time{}, time.Time{}},
+		{map[string]time.Time{"plain": at}, at, time.Time{}},
+		{map[string]time.Time{"plain": at.Add(time.Hour), "bound": at, "gone": at}, at.Add(time.Hour), at},
+		{map[string]time.Time{"plain": at.Add(time.Minute), "bound": at.Add(1)}, at.Add(time.Hour), at.Add(1)}, // never back
+		{map[string]time.Time{"bound": {}}, at.Add(time.Hour), at.Add(1)},
+	} {
+		if err := s.UseTokens(t.Context(), step.uses); err != nil {
+			t.Fatal(err)
+		}
+		tokens[0].LastUsedAt, tokens[1].LastUsedAt = step.plain, step.bound
+		list, err := s.Tokens(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantEqual(t, "Tokens", list, tokens)
+	}
+	if after := revisionOf(t, s); after != before {
+		t.Errorf("the use of tokens took the revision from %d to %d", before, after)
+	}
+}
+
+// revisionOf returns the store's revision.
+func revisionOf(t *testing.T, s regcred.Store) uint64 {
+	t.Helper()
+	for batch, err := range s.Watch(t.Context(), 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if batch.Current {
+			return batch.Revision
+		}
+	}
+	return 0
 }
 
 func testRevocations(t *testing.T, s regcred.Store) {

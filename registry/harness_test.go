@@ -102,7 +102,7 @@ func sign(t testing.TB, tokens *token.Service, use string, lifetime time.Duratio
 // apiToken makes an API token.
 func (h *harness) apiToken(t testing.TB, role regcred.Role, scope regcred.Scope) regcred.Secret {
 	t.Helper()
-	_, secret, err := h.tokens.CreateAPIToken(t.Context(), "test", role, scope, time.Time{})
+	_, secret, err := h.tokens.CreateAPIToken(t.Context(), regcred.APIToken{Name: "test", Role: role, Scope: scope})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,8 @@ type Refresher interface {
 
 // Tokens is what a Service needs of package token.
 type Tokens interface {
-	CreateAPIToken(ctx context.Context, name string, role regcred.Role, scope regcred.Scope, expires time.Time) (regcred.APIToken, regcred.Secret, error)
+	CreateAPIToken(ctx context.Context, t regcred.APIToken) (regcred.APIToken, regcred.Secret, error)
+	RecordUses(ctx context.Context) error
 	DeleteAPIToken(ctx context.Context, id string) error
 	Revoke(ctx context.Context, subject string, before, until time.Time) error
 }

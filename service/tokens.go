@@ -2,23 +2,20 @@ package service
 
 import (
 	"context"
-	"time"
 
 	"regcred.dev"
 )
 
-// CreateToken makes an API token and returns it, once, in clear. expires is zero
-// for one that never expires. Errors: Denied, Invalid.
-func (s *Service) CreateToken(ctx context.Context, caller regcred.Caller, name string, role regcred.Role, scope regcred.Scope, expires time.Time) (regcred.APIToken, regcred.Secret, error) {
+// CreateToken makes an API token of that name, role and scope, for those repositories
+// and until it expires, and returns it, once, in clear. Errors: Denied, Invalid.
+func (s *Service) CreateToken(ctx context.Context, caller regcred.Caller, t regcred.APIToken) (regcred.APIToken, regcred.Secret, error) {
 	if err := s.requireAdmin(ctx, caller, "create token"); err != nil {
 		return regcred.APIToken{}, regcred.Secret{}, err
 	}
-	if role == regcred.RolePuller && scope != regcred.Foundation {
-		return regcred.APIToken{}, regcred.Secret{}, regcred.Errorf(regcred.Invalid, "repositories belong to no scope yet, so a puller's token is for the foundation: leave the scope out, or store a credential of provider regcred for the repositories")
-	}
-	t, secret, err := s.o.Tokens.CreateAPIToken(ctx, name, role, scope, expires)
+	t, secret, err := s.o.Tokens.CreateAPIToken(ctx, t)
 	if err == nil {
-		s.o.Log.InfoContext(ctx, "token created", "id", t.ID, "name", name, "role", string(role), "scope", scope.String(), "caller", caller)
+		s.o.Log.InfoContext(ctx, "token created", "id", t.ID, "name", t.Name, "role", string(t.Role),
+			"scope", t.Scope.String(), "repositories", t.Repositories, "caller", caller)
 	}
 	return t, secret, err
 }
@@ -27,6 +24,9 @@ func (s *Service) CreateToken(ctx context.Context, caller regcred.Caller, name s
 // cannot read is left out, and logged. Errors: Denied.
 func (s *Service) ListTokens(ctx context.Context, caller regcred.Caller) ([]regcred.APIToken, error) {
 	if err := s.requireAdmin(ctx, caller, "list tokens"); err != nil {
+		return nil, err
+	}
+	if err := s.o.Tokens.RecordUses(ctx); err != nil {
 		return nil, err
 	}
 	list, err := s.o.Store.Tokens(ctx)

@@ -30,6 +30,10 @@ const (
 // maxName bounds the name of an API token, in bytes.
 const maxName = 100
 
+// maxRepositories bounds the repositories that one API token names. All of them fit
+// into a Bearer token.
+const maxRepositories = 32
+
 // IsAPIToken reports whether a password or Bearer token claims to be an API
 // token, by its prefix.
 func IsAPIToken(raw string) bool { return strings.HasPrefix(raw, apiTokenPrefix) }
@@ -63,40 +67,58 @@ func randomHex(digits int) string {
 	return hex.EncodeToString(b)
 }
 
-// CreateAPIToken makes an API token and stores its hash. The Secret is the
-// token's text, to be shown this once. A zero expires means never.
+// CreateAPIToken makes an API token of that Name, Role, Scope, Repositories and
+// ExpiresAt, and stores its hash. The Secret is the token's text, to be shown this
+// once.
 //
 // Errors: Invalid, naming what; those of the store.
-func (s *Service) CreateAPIToken(ctx context.Context, name string, role regcred.Role, scope regcred.Scope, expires time.Time) (regcred.APIToken, regcred.Secret, error) {
+func (s *Service) CreateAPIToken(ctx context.Context, t regcred.APIToken) (regcred.APIToken, regcred.Secret, error) {
 	now := time.Now().UTC()
-	if err := checkAPIToken(now, name, role, scope, expires); err != nil {
+	if err := checkAPIToken(now, t); err != nil {
 		return regcred.APIToken{}, regcred.Secret{}, err
 	}
 	secret := randomHex(secretDigits)
-	t := regcred.APIToken{
-		ID: randomHex(idDigits), Name: name, Hash: hash(secret),
-		Role: role, Scope: scope, CreatedAt: now, ExpiresAt: expires,
-	}
+	t.ID, t.Hash, t.CreatedAt, t.LastUsedAt = randomHex(idDigits), hash(secret), now, time.Time{}
 	if err := s.store.CreateToken(ctx, t); err != nil {
 		return regcred.APIToken{}, regcred.Secret{}, err
 	}
 	return t, regcred.NewSecret(apiTokenPrefix + t.ID + "_" + secret), nil
 }
 
-func checkAPIToken(now time.Time, name string, role regcred.Role, scope regcred.Scope, expires time.Time) error {
+func checkAPIToken(now time.Time, t regcred.APIToken) error {
 	switch {
-	case name == "" || len(name) > maxName:
+	case t.Name == "" || len(t.Name) > maxName:
 		return regcred.Errorf(regcred.Invalid, "an API token needs a name of 1 to %d bytes that says whose it is", maxName)
-	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return regcred.Errorf(regcred.Invalid, "the name %q holds characters that cannot be printed", name)
-	case !slices.Contains(regcred.Roles, role):
-		return regcred.Errorf(regcred.Invalid, "there is no role %q: use one of %s", role, strings.Trim(fmt.Sprint(regcred.Roles), "[]"))
-	case role == regcred.RoleAdmin && scope != regcred.Foundation:
-		return regcred.Errorf(regcred.Invalid, "an admin's API token is for the whole foundation: leave out the scope %s", scope)
-	case !expires.IsZero() && !expires.After(now):
-		return regcred.Errorf(regcred.Invalid, "the API token would expire at %s, which is past", expires.Format(time.RFC3339))
+	case !utf8.ValidString(t.Name) || strings.ContainsFunc(t.Name, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return regcred.Errorf(regcred.Invalid, "the name %q holds characters that cannot be printed", t.Name)
+	case !slices.Contains(regcred.Roles, t.Role):
+		return regcred.Errorf(regcred.Invalid, "there is no role %q: use one of %s", t.Role, strings.Trim(fmt.Sprint(regcred.Roles), "[]"))
+	case t.Role == regcred.RoleAdmin && t.Scope != regcred.Foundation:
+		return regcred.Errorf(regcred.Invalid, "an admin's API token is for the whole foundation: leave out the scope %s", t.Scope)
+	case !t.ExpiresAt.IsZero() && !t.ExpiresAt.After(now):
+		return regcred.Errorf(regcred.Invalid, "the API token would expire at %s, which is past", t.ExpiresAt.Format(time.RFC3339))
 	}
-	return regcred.Membership{Role: role, Scope: scope}.Validate()
+	if err := checkRepositories(t); err != nil {
+		return err
+	}
+	return regcred.Membership{Role: t.Role, Scope: t.Scope}.Validate()
+}
+
+// checkRepositories refuses repositories that would bound nothing: an admin's token
+// that names some would still be an admin's.
+func checkRepositories(t regcred.APIToken) error {
+	switch {
+	case len(t.Repositories) > 0 && t.Role != regcred.RolePuller && t.Role != regcred.RolePusher:
+		return regcred.Errorf(regcred.Invalid, "an API token of the role %s is not for some repositories: use the role %s or %s", t.Role, regcred.RolePuller, regcred.RolePusher)
+	case len(t.Repositories) > maxRepositories:
+		return regcred.Errorf(regcred.Invalid, "an API token may name %d repositories, not %d: name a common path such as acme/*", maxRepositories, len(t.Repositories))
+	}
+	for _, pattern := range t.Repositories {
+		if err := (Grant{Repository: pattern, Actions: Actions}).Validate(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Authenticate returns the caller that an API token stands for. The name is
@@ -133,6 +155,7 @@ func (s *Service) APIToken(ctx context.Context, now time.Time, raw string) (regc
 	if !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) {
 		return regcred.APIToken{}, regcred.Errorf(regcred.Unauthenticated, "the API token %s expired at %s: ask an admin for a new one", id, t.ExpiresAt.Format(time.RFC3339))
 	}
+	s.used.note(id, now)
 	return t, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ func TestAPIToken(t *testing.T) {
 	s := newService(t, store, token.Options{})
 	scope := regcred.SpaceScope("acme", "dev")
 	expires := time.Now().Add(time.Hour)
-	made, secret, err := s.CreateAPIToken(t.Context(), "node 7", regcred.RoleTarget, scope, expires)
+	made, secret, err := s.CreateAPIToken(t.Context(), regcred.APIToken{Name: "node 7", Role: regcred.RoleTarget, Scope: scope, ExpiresAt: expires})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +49,7 @@ func TestAPIToken(t *testing.T) {
 // read from what is stored.
 func TestAPITokenIsStoredByHash(t *testing.T) {
 	store := memory.New()
-	made, secret, err := newService(t, store, token.Options{}).CreateAPIToken(t.Context(), "ci", regcred.RoleAdmin, regcred.Foundation, time.Time{})
+	made, secret, err := newService(t, store, token.Options{}).CreateAPIToken(t.Context(), regcred.APIToken{Name: "ci", Role: regcred.RoleAdmin})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +72,7 @@ func TestAPITokenIsStoredByHash(t *testing.T) {
 
 func TestAuthenticateRefuses(t *testing.T) {
 	s := newService(t, memory.New(), token.Options{})
-	made, secret, err := s.CreateAPIToken(t.Context(), "ci", regcred.RoleAdmin, regcred.Foundation, time.Time{})
+	made, secret, err := s.CreateAPIToken(t.Context(), regcred.APIToken{Name: "ci", Role: regcred.RoleAdmin})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +109,7 @@ func TestAuthenticateRefuses(t *testing.T) {
 func TestUnknownCostsTheSame(t *testing.T) {
 	store := &counting{TokenStore: memory.New()}
 	s := newService(t, store, token.Options{})
-	made, _, err := s.CreateAPIToken(t.Context(), "ci", regcred.RoleAdmin, regcred.Foundation, time.Time{})
+	made, _, err := s.CreateAPIToken(t.Context(), regcred.APIToken{Name: "ci", Role: regcred.RoleAdmin})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +142,7 @@ func (c *counting) Token(ctx context.Context, id string) (regcred.APIToken, erro
 func TestAuthenticateDeniesWithoutStore(t *testing.T) {
 	store := memory.New()
 	s := newService(t, store, token.Options{})
-	_, secret, err := s.CreateAPIToken(t.Context(), "ci", regcred.RoleAdmin, regcred.Foundation, time.Time{})
+	_, secret, err := s.CreateAPIToken(t.Context(), regcred.APIToken{Name: "ci", Role: regcred.RoleAdmin})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,24 +158,27 @@ func TestAuthenticateDeniesWithoutStore(t *testing.T) {
 
 func TestCreateAPITokenRefuses(t *testing.T) {
 	s := newService(t, memory.New(), token.Options{})
+	org := regcred.OrgScope("acme")
 	tests := []struct {
-		name    string
-		role    regcred.Role
-		scope   regcred.Scope
-		expires time.Time
-		want    string
+		token regcred.APIToken
+		want  string
 	}{
-		{"", regcred.RoleReader, regcred.Foundation, time.Time{}, "needs a name"},
-		{strings.Repeat("n", 101), regcred.RoleReader, regcred.Foundation, time.Time{}, "needs a name"},
-		{"a\nb", regcred.RoleReader, regcred.Foundation, time.Time{}, "cannot be printed"},
-		{"ci", "root", regcred.Foundation, time.Time{}, `no role "root"`},
-		{"ci", "", regcred.Foundation, time.Time{}, `no role ""`},
-		{"ci", regcred.RoleAdmin, regcred.OrgScope("acme"), time.Time{}, "whole foundation"},
-		{"ci", regcred.RoleReader, regcred.Scope{Space: "dev"}, time.Time{}, "needs its organization"},
-		{"ci", regcred.RoleReader, regcred.Foundation, time.Now().Add(-time.Second), "which is past"},
+		{regcred.APIToken{Role: regcred.RoleReader}, "needs a name"},
+		{regcred.APIToken{Name: strings.Repeat("n", 101), Role: regcred.RoleReader}, "needs a name"},
+		{regcred.APIToken{Name: "a\nb", Role: regcred.RoleReader}, "cannot be printed"},
+		{regcred.APIToken{Name: "ci", Role: "root"}, `no role "root"`},
+		{regcred.APIToken{Name: "ci"}, `no role ""`},
+		{regcred.APIToken{Name: "ci", Role: regcred.RoleAdmin, Scope: org}, "whole foundation"},
+		{regcred.APIToken{Name: "ci", Role: regcred.RoleReader, Scope: regcred.Scope{Space: "dev"}}, "needs its organization"},
+		{regcred.APIToken{Name: "ci", Role: regcred.RoleReader, ExpiresAt: time.Now().Add(-time.Second)}, "which is past"},
+		{regcred.APIToken{Name: "ci", Role: regcred.RoleAdmin, Repositories: []string{"acme/*"}}, "not for some repositories"},
+		{regcred.APIToken{Name: "ci", Role: regcred.RoleTarget, Scope: org, Repositories: []string{"acme/*"}}, "not for some repositories"},
+		{regcred.APIToken{Name: "ci", Role: regcred.RolePuller, Repositories: []string{"acme*"}}, "is no repository"},
+		{regcred.APIToken{Name: "ci", Role: regcred.RolePuller, Repositories: []string{""}}, "is no repository"},
+		{regcred.APIToken{Name: "ci", Role: regcred.RolePusher, Repositories: slices.Repeat([]string{"a"}, 33)}, "may name 32"},
 	}
 	for _, test := range tests {
-		_, secret, err := s.CreateAPIToken(t.Context(), test.name, test.role, test.scope, test.expires)
+		_, secret, err := s.CreateAPIToken(t.Context(), test.token)
 		wantError(t, err, regcred.Invalid, test.want, "")
 		if !secret.IsZero() {
 			t.Errorf("%q: a secret came with the error", test.want)
@@ -182,11 +186,21 @@ func TestCreateAPITokenRefuses(t *testing.T) {
 	}
 }
 
+// TestCreateAPITokenSetsItsOwn: neither an id nor a hash is the caller's to choose.
+func TestCreateAPITokenSetsItsOwn(t *testing.T) {
+	s := newService(t, memory.New(), token.Options{})
+	given := regcred.APIToken{ID: "0123456789ab", Hash: []byte{1}, Name: "ci", Role: regcred.RoleReader, CreatedAt: now, LastUsedAt: now}
+	made, _, err := s.CreateAPIToken(t.Context(), given)
+	if err != nil || made.ID == given.ID || len(made.Hash) != 32 || made.CreatedAt.Equal(now) || !made.LastUsedAt.IsZero() {
+		t.Errorf("made %+v, %v", made, err)
+	}
+}
+
 // TestDeleteAPIToken checks that a deleted token ends at once, with the Bearer
 // tokens made from it.
 func TestDeleteAPIToken(t *testing.T) {
 	s := newService(t, memory.New(), token.Options{})
-	made, secret, err := s.CreateAPIToken(t.Context(), "ci", regcred.RolePuller, regcred.Foundation, time.Time{})
+	made, secret, err := s.CreateAPIToken(t.Context(), regcred.APIToken{Name: "ci", Role: regcred.RolePuller})
 	if err != nil {
 		t.Fatal(err)
 	}

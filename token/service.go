@@ -42,6 +42,7 @@ type Service struct {
 	signer jose.Signer
 
 	revoked revocations
+	used    uses
 }
 
 // New returns a Service that keeps its signing key, revocations and API tokens

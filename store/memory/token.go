@@ -58,6 +58,20 @@ func (s *Store) Tokens(ctx context.Context) ([]regcred.APIToken, error) {
 	return list, nil
 }
 
+// UseTokens implements regcred.TokenStore.
+func (s *Store) UseTokens(ctx context.Context, uses map[string]time.Time) error {
+	if err := s.lock(ctx); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	for i, t := range s.tokens {
+		if at := uses[t.ID]; at.After(t.LastUsedAt) {
+			s.tokens[i].LastUsedAt = rules.Time(at)
+		}
+	}
+	return nil
+}
+
 // DeleteToken implements regcred.TokenStore.
 func (s *Store) DeleteToken(ctx context.Context, id string) error {
 	if err := s.lock(ctx); err != nil {
@@ -127,6 +141,6 @@ func (s *Store) key(ctx context.Context, name string) (regcred.Secret, bool, err
 }
 
 func cloneToken(t regcred.APIToken) regcred.APIToken {
-	t.Hash = slices.Clone(t.Hash)
+	t.Hash, t.Repositories = slices.Clone(t.Hash), slices.Clone(t.Repositories)
 	return t
 }

@@ -18,7 +18,8 @@ import (
 //
 //	associated data  strings: kind, store id, then the row's columns in the order
 //	                 of the schema, numbers in decimal; drop_revision only where
-//	                 it is not 0
+//	                 it is not 0, repositories and last_used_at only where one of
+//	                 the two is not empty
 //	credential       1, password, map of secrets
 //	login            1, username, password, list of hosts, time minted, time of
 //	                 expiry, time from which it can be renewed

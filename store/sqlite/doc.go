@@ -24,7 +24,8 @@
 //	             it was minted from; all the rest is sealed
 //	tombstones   deleted credentials, for ever: small, and a guid that is used
 //	             again leaves it
-//	tokens       API tokens by token_id; the hash is sealed
+//	tokens       API tokens by token_id; the hash is sealed; repositories is a JSON
+//	             list or '', last_used_at is '' where it never was
 //	revocations  one row for each subject; nothing is sealed
 //	keys         by name; the key is sealed
 //

@@ -41,6 +41,12 @@ func TestFromSchema1(t *testing.T) {
 	if l, err := s.Login(t.Context(), got.GUID); err != nil || l.Password.Reveal() != "login" {
 		t.Errorf("its login is %v, %v", l, err)
 	}
+	if err := s.UseTokens(t.Context(), map[string]time.Time{"one": time.Unix(9, 0)}); err != nil {
+		t.Fatal(err)
+	}
+	if token, err := s.Token(t.Context(), "one"); err != nil || token.LastUsedAt.Unix() != 9 || token.Repositories != nil || token.Name != "ci" {
+		t.Errorf("one of its API tokens, once used, is %+v, %v", token, err)
+	}
 	revision, err := s.DropLogin(t.Context(), got.GUID)
 	if err != nil || revision != 8 {
 		t.Errorf("DropLogin: %d, %v", revision, err)

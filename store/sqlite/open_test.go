@@ -63,7 +63,10 @@ func fill(t testing.TB, s regcred.Store) (a, b, deleted string) {
 		if _, err := s.PutLogin(t.Context(), c.GUID, l, fence); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.CreateToken(t.Context(), regcred.APIToken{ID: org, Name: "ci", Hash: []byte(org), Role: regcred.RoleReader, Scope: c.Scope}); err != nil {
+		if err := s.CreateToken(t.Context(), regcred.APIToken{ID: org, Name: "ci", Hash: []byte(org), Role: regcred.RoleReader, Scope: c.Scope, Repositories: []string{org}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.UseTokens(t.Context(), map[string]time.Time{org: time.Unix(1, 0)}); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Revoke(t.Context(), regcred.Revocation{Subject: org, Before: time.Unix(1, 0), Until: time.Unix(1e10, 0)}); err != nil {
@@ -267,7 +270,7 @@ func TestNewerSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	execRaw(t, path, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (4711, 1)`)
-	wantRefused(t, path, seal.Keys{key(t, 1)}, regcred.Invalid, "schema version 4711", "versions up to 2:")
+	wantRefused(t, path, seal.Keys{key(t, 1)}, regcred.Invalid, "schema version 4711", "versions up to 3:")
 }
 
 // TestDamagedFile overwrites pages of the file: what reads them says so, by the

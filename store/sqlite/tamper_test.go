@@ -122,10 +122,12 @@ func edits(column, kind string) []string {
 	}
 	list := []string{column + ` || 'x'`, column + ` || ' '`, `'x' || ` + column, `char(0) || ` + column}
 	switch column { // another value that reads well, too
-	case "created_at", "updated_at", "expires_at", "before", "until":
+	case "created_at", "updated_at", "expires_at", "last_used_at", "before", "until":
 		list = append(list, `'2525-01-01T00:00:00Z'`)
 	case "settings", "labels", "annotations":
 		list = append(list, `'{"region":"there"}'`, `'{}'`)
+	case "repositories":
+		list = append(list, `'["*"]'`, `''`)
 	case "location":
 		list = append(list, `'other.example.com'`, `''`)
 	}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -14,18 +15,44 @@ import (
 type tokenRow struct {
 	id, name, role string
 	scopeRow
-	createdAt, expiresAt string
-	sealed               []byte
+	createdAt, expiresAt     string
+	sealed                   []byte
+	repositories, lastUsedAt string // '' where there are none, and where it was never used
 }
 
-const tokenColumns = `token_id, name, role, org, space, app, created_at, expires_at, sealed`
+const tokenColumns = `token_id, name, role, org, space, app, created_at, expires_at, sealed, repositories, last_used_at`
 
 func (r *tokenRow) columns() []any {
-	return []any{&r.id, &r.name, &r.role, &r.org, &r.space, &r.app, &r.createdAt, &r.expiresAt, &r.sealed}
+	return []any{
+		&r.id, &r.name, &r.role, &r.org, &r.space, &r.app, &r.createdAt, &r.expiresAt, &r.sealed, &r.repositories, &r.lastUsedAt,
+	}
 }
 
+// bound returns the columns that the sealed one is bound to. The last two are left out
+// where both are empty: rows that were sealed before there were those stay good.
 func (r *tokenRow) bound() []string {
-	return []string{r.id, r.name, r.role, r.org, r.space, r.app, r.createdAt, r.expiresAt}
+	columns := []string{r.id, r.name, r.role, r.org, r.space, r.app, r.createdAt, r.expiresAt}
+	if r.repositories != "" || r.lastUsedAt != "" {
+		columns = append(columns, r.repositories, r.lastUsedAt)
+	}
+	return columns
+}
+
+// newTokenRow returns t as it is stored.
+func (s *Store) newTokenRow(t regcred.APIToken) (*tokenRow, error) {
+	r := &tokenRow{id: t.ID, name: t.Name, role: string(t.Role), scopeRow: scopeRow{t.Scope.Org, t.Scope.Space, t.Scope.App}}
+	var errs [4]error
+	r.createdAt, errs[0] = encodeTime(t.CreatedAt)
+	r.expiresAt, errs[1] = encodeTime(t.ExpiresAt)
+	if len(t.Repositories) > 0 {
+		text, err := json.Marshal(t.Repositories)
+		r.repositories, errs[2] = string(text), err
+	}
+	if !t.LastUsedAt.IsZero() {
+		r.lastUsedAt, errs[3] = encodeTime(t.LastUsedAt)
+	}
+	r.sealed = s.seal("token", t.Hash, r.bound()...)
+	return r, errors.Join(errs[:]...)
 }
 
 // token checks the row and returns what it holds. Errors: Corrupt, naming the
@@ -35,6 +62,12 @@ func (s *Store) token(r *tokenRow) (regcred.APIToken, error) {
 	t := regcred.APIToken{ID: r.id, Name: r.name, Hash: hash, Role: regcred.Role(r.role), Scope: r.scope()}
 	if err == nil {
 		err = errors.Join(t.CreatedAt.UnmarshalText([]byte(r.createdAt)), t.ExpiresAt.UnmarshalText([]byte(r.expiresAt)))
+	}
+	if err == nil && r.repositories != "" {
+		err = json.Unmarshal([]byte(r.repositories), &t.Repositories)
+	}
+	if err == nil && r.lastUsedAt != "" {
+		err = t.LastUsedAt.UnmarshalText([]byte(r.lastUsedAt))
 	}
 	if err != nil {
 		return regcred.APIToken{}, regcred.Errorf(regcred.Corrupt, "API token %s: %w", r.id, err)
@@ -48,14 +81,10 @@ func (s *Store) CreateToken(ctx context.Context, t regcred.APIToken) error {
 	if err != nil {
 		return err
 	}
-	row := tokenRow{id: t.ID, name: t.Name, role: string(t.Role), scopeRow: scopeRow{t.Scope.Org, t.Scope.Space, t.Scope.App}}
-	if row.createdAt, err = encodeTime(t.CreatedAt); err != nil {
+	row, err := s.newTokenRow(t)
+	if err != nil {
 		return err
 	}
-	if row.expiresAt, err = encodeTime(t.ExpiresAt); err != nil {
-		return err
-	}
-	row.sealed = s.seal("token", t.Hash, row.bound()...)
 	return s.write(ctx, func(tx *writeTx) error {
 		var taken bool
 		if err := tx.row(`SELECT EXISTS (SELECT 1 FROM tokens WHERE token_id = ?)`, t.ID).Scan(&taken); err != nil {
@@ -64,7 +93,7 @@ func (s *Store) CreateToken(ctx context.Context, t regcred.APIToken) error {
 		if taken {
 			return rules.TokenTaken(t.ID)
 		}
-		return tx.exec(`INSERT INTO tokens (`+tokenColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, row.columns()...)
+		return tx.exec(`INSERT INTO tokens (`+tokenColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, row.columns()...)
 	})
 }
 
@@ -107,6 +136,40 @@ func (s *Store) Tokens(ctx context.Context) ([]regcred.APIToken, error) {
 		return nil, s.fault(ctx, err)
 	}
 	return list, bad.err()
+}
+
+// UseTokens implements regcred.TokenStore.
+func (s *Store) UseTokens(ctx context.Context, uses map[string]time.Time) error {
+	return s.write(ctx, func(tx *writeTx) error {
+		for id, at := range uses {
+			if err := s.useToken(tx, id, at); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// useToken records the use of one token, unless it is gone, or cannot be read.
+func (s *Store) useToken(tx *writeTx, id string, at time.Time) error {
+	var row tokenRow
+	err := tx.row(`SELECT `+tokenColumns+` FROM tokens WHERE token_id = ?`, id).Scan(row.columns()...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	t, err := s.token(&row)
+	if err != nil || !at.After(t.LastUsedAt) {
+		return nil
+	}
+	t.LastUsedAt = rules.Time(at)
+	used, err := s.newTokenRow(t)
+	if err != nil {
+		return err
+	}
+	return tx.exec(`UPDATE tokens SET last_used_at = ?, sealed = ? WHERE token_id = ?`, used.lastUsedAt, used.sealed, id)
 }
 
 // DeleteToken implements regcred.TokenStore.

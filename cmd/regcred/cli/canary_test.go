@@ -124,7 +124,7 @@ func TestNoSecretIsPrinted(t *testing.T) {
 	}
 	releases := map[string][][]string{
 		"regcred docker-config": {{"docker-config"}, {"docker-config", "--for", "klingon"}},
-		"regcred token create":  {{"token", "create", "ci", "--role", "puller"}, {"token", "create", "ci", "--role", "king"}},
+		"regcred token create":  {{"token", "create", "ci", "--role", "puller"}, {"token", "create", "ci", "--repository", "acme/*", "--push", "--expires", "90d"}, {"token", "create", "ci", "--role", "king"}},
 	}
 	// In this order, so that there is something to change and to delete.
 	for _, path := range leaves(new(Program).root()) {

@@ -38,7 +38,7 @@ func (s *Server) adminToken(ctx context.Context) error {
 	if err := s.endAdminTokens(ctx); err != nil {
 		return err
 	}
-	_, secret, err := s.tokens.CreateAPIToken(ctx, AdminTokenName, regcred.RoleAdmin, regcred.Foundation, time.Time{})
+	_, secret, err := s.tokens.CreateAPIToken(ctx, regcred.APIToken{Name: AdminTokenName, Role: regcred.RoleAdmin})
 	if err != nil {
 		return err
 	}

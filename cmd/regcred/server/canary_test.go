@@ -113,6 +113,7 @@ func TestNoSecretIsSaid(t *testing.T) {
 		"status":                {"GET", "/regcred/v1/status", ""},
 		"confirm":               {"POST", "/regcred/v1/targets/actions/confirm?name=none", ""},
 		"tokens":                {"GET", "/regcred/v1/tokens", ""},
+		"token, bad repository": {"POST", "/regcred/v1/tokens", `{"name": "x", "role": "puller", "repositories": ["x*"]}`},
 		"token, bad role":       {"POST", "/regcred/v1/tokens", `{"name": "x", "role": "x"}`},
 		"delete token":          {"DELETE", "/regcred/v1/tokens/none", ""},
 		"metrics":               {"GET", "/metrics", ""},

@@ -261,16 +261,25 @@ func (s *Server) housekeeping(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			s.recordUses(context.WithoutCancel(ctx))
 			return nil
 		case now := <-uploads.C:
 			if _, err := s.images.CleanUploads(ctx, now.Add(-uploadPatience)); err != nil {
 				s.log.WarnContext(ctx, "cleaning up unfinished uploads failed", "error", err)
 			}
 		case <-revocations.C:
+			s.recordUses(ctx)
 			if err := s.tokens.Reload(ctx); err != nil {
 				s.log.WarnContext(ctx, "reading the revocations failed", "error", err)
 			}
 		}
+	}
+}
+
+// recordUses stores which API tokens were used.
+func (s *Server) recordUses(ctx context.Context) {
+	if err := s.tokens.RecordUses(ctx); err != nil {
+		s.log.WarnContext(ctx, "recording the use of API tokens failed", "error", err)
 	}
 }
 

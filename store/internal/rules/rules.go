@@ -150,8 +150,14 @@ func Token(t regcred.APIToken) (regcred.APIToken, error) {
 	if err := t.Scope.Validate(); err != nil {
 		return regcred.APIToken{}, err
 	}
+	for _, pattern := range t.Repositories {
+		if pattern == "" || !printable(pattern) {
+			return regcred.APIToken{}, regcred.Errorf(regcred.Invalid, "API token %s: the repositories need names in printable characters", t.ID)
+		}
+	}
 	t.Hash = append([]byte(nil), t.Hash...)
-	t.CreatedAt, t.ExpiresAt = Time(t.CreatedAt), Time(t.ExpiresAt)
+	t.Repositories = append([]string(nil), t.Repositories...)
+	t.CreatedAt, t.ExpiresAt, t.LastUsedAt = Time(t.CreatedAt), Time(t.ExpiresAt), Time(t.LastUsedAt)
 	return t, nil
 }
 
