@@ -1,0 +1,81 @@
+package crane
+
+import (
+	"iter"
+	"maps"
+	"net/http"
+	"slices"
+
+	"regcred.dev"
+)
+
+// redirects is the tree of Crane's metadata.
+type redirects struct{}
+
+// find returns a v1 repository that the caller may have.
+func (redirects) find(c *caller, name string) (*repository, error) {
+	repo := c.set.v1[name]
+	if repo == nil || !c.entitled.may(repo) {
+		return nil, errNotThere
+	}
+	return repo, nil
+}
+
+func (t redirects) images(c *caller, name string) ([]string, error) {
+	repo, err := t.find(c, name)
+	if err != nil {
+		return nil, err
+	}
+	return repo.images, nil
+}
+
+func (t redirects) tags(c *caller, name string) (map[string]string, error) {
+	repo, err := t.find(c, name)
+	if err != nil {
+		return nil, err
+	}
+	return repo.tags, nil
+}
+
+func (t redirects) tag(c *caller, name, tag string) (string, error) {
+	tags, err := t.tags(c, name)
+	if err != nil {
+		return "", err
+	}
+	id, ok := tags[tag]
+	if !ok {
+		return "", errNotThere
+	}
+	return id, nil
+}
+
+// token returns none: certificates come with each request.
+func (redirects) token(*caller, string) (regcred.Secret, error) { return regcred.Secret{}, nil }
+
+// serve sends the client to the first repository of those that list the image.
+func (redirects) serve(w http.ResponseWriter, c *caller, id, file string) error {
+	for _, repo := range c.set.images[id] {
+		if c.entitled.may(repo) {
+			http.Redirect(w, c.r, repo.url+id+"/"+file, http.StatusFound)
+			return nil
+		}
+	}
+	return errNotThere
+}
+
+// names yields the names of both protocols.
+func (redirects) names(c *caller) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		seen := map[string]bool{}
+		for _, repos := range []map[string]*repository{c.set.v1, c.set.v2} {
+			for name, repo := range repos {
+				seen[name] = seen[name] || c.entitled.may(repo)
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(seen)) {
+			if seen[name] && !yield(name, nil) {
+				return
+			}
+		}
+	}
+}

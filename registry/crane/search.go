@@ -1,0 +1,75 @@
+package crane
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"regcred.dev"
+)
+
+// searchResult is one as "docker search" reads it.
+type searchResult struct {
+	Name        string `json:"name"`
+	Description string `json:"description"`
+	IsOfficial  bool   `json:"is_official"`
+	IsTrusted   bool   `json:"is_trusted"`
+	StarCount   int    `json:"star_count"`
+}
+
+// v1Search answers with the repositories that the caller may pull and whose name
+// contains what is asked for, in any case: /v1/search?q=TEXT, and with n=N no more
+// than that.
+func (h *Handler) v1Search(w http.ResponseWriter, c *caller) error {
+	query := c.r.URL.Query()
+	text := query.Get("q")
+	if text == "" {
+		return regcred.Errorf(regcred.Invalid, `parameter "q" is required`)
+	}
+	names, err := h.matches(c, strings.ToLower(text))
+	if err != nil {
+		return err
+	}
+	if n, err := strconv.Atoi(query.Get("n")); err == nil && n > 0 {
+		names = names[:min(n, len(names))]
+	}
+	results := []searchResult{}
+	for _, name := range names {
+		results = append(results, searchResult{Name: name})
+	}
+	return v1JSON(w, http.StatusOK, struct {
+		Query   string         `json:"query"`
+		Count   int            `json:"num_results"`
+		Results []searchResult `json:"results"`
+	}{text, len(results), results})
+}
+
+// matches returns, sorted, the names that contain a text. Of a name that both trees
+// have, our own registry says whether the caller may see it.
+func (h *Handler) matches(c *caller, text string) ([]string, error) {
+	trees := []tree{redirects{}}
+	if h.storage != nil {
+		trees = append(trees, h.own())
+	}
+	var names []string
+	for _, t := range trees {
+		for name, err := range t.names(c) {
+			if err != nil {
+				return nil, err
+			}
+			if !strings.Contains(strings.ToLower(name), text) {
+				continue
+			}
+			holder, err := h.treeOf(c, name)
+			if err != nil {
+				return nil, err
+			}
+			if holder == t {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
