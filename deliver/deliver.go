@@ -10,7 +10,6 @@ package deliver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"regcred.dev/keyring"
@@ -133,4 +132,7 @@ type Hold struct {
 }
 
 // String returns the hold for people.
-func (h Hold) String() string { return fmt.Sprintf("%s in %s: %s", h.Key, h.Where, h.Reason) }
+func (h Hold) String() string { return h.entry() + ": " + Printable(h.Reason) }
+
+// entry names the entry for people.
+func (h Hold) entry() string { return Printable(h.Key) + " in " + Printable(h.Where) }

@@ -3,7 +3,6 @@ package deliver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -112,15 +111,4 @@ type Status struct {
 	// WatchError is what may be shown of why changes by others are noticed at the
 	// next resync only, "" where they are noticed at once.
 	WatchError string
-}
-
-// Alarm returns a sentence on what is held, "" where nothing is.
-func (s Status) Alarm() string {
-	switch len(s.Held) {
-	case 0:
-		return ""
-	case 1:
-		return "1 entry is held: " + s.Held[0].String()
-	}
-	return fmt.Sprintf("%d entries are held; the first is %s", len(s.Held), s.Held[0])
 }

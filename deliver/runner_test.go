@@ -422,7 +422,7 @@ func TestRunnerConfirm(t *testing.T) {
 		f.set(deliver.Report{Held: []deliver.Hold{hold, hold}}, nil)
 		f.changed <- struct{}{}
 		time.Sleep(time.Second)
-		if got := r.Status()[0].Alarm(); got != "2 entries are held; the first is k in w: because" {
+		if got := r.Status()[0].Alarm(); got != "2 entries are held: k in w, k in w: because" {
 			t.Errorf("the alarm is %q", got)
 		}
 

@@ -108,12 +108,7 @@ func TestOneFails(t *testing.T) {
 	for range 5 {
 		awaitLogins(t, c, c.Namespace(t, "fails", map[string]string{"t": "fails"}), want)
 	}
-	await(t, "status", func() string {
-		if s := p.status(); !strings.Contains(s.Error, "namespaces could not be synced: "+bad+"/regcred: ") {
-			return s.Error
-		}
-		return ""
-	})
+	awaitError(t, p, "namespaces could not be synced: "+bad+"/regcred: ")
 	for n := range target.Namespaces() {
 		if failed := n.Namespace == bad; n.Failed != failed || n.Synced == failed {
 			t.Errorf("it stands as %+v", n)
@@ -205,7 +200,7 @@ func TestLeader(t *testing.T) {
 	}
 	await(t, "status", func() string {
 		if all := strings.Join(plants[1].status().Warnings, " "); !strings.Contains(all, "another replica delivers: replica-0") {
-			return all
+			return "it warns: " + all
 		}
 		return ""
 	})
@@ -220,7 +215,7 @@ func TestLeader(t *testing.T) {
 	proxies[0].Set(kubetest.Faults{})
 	await(t, "status", func() string {
 		if all := strings.Join(plants[0].status().Warnings, " "); !strings.Contains(all, "another replica delivers: replica-1") {
-			return all + plants[0].status().Error
+			return "it warns: " + all + plants[0].status().Error
 		}
 		return ""
 	})

@@ -68,7 +68,7 @@ func (t *Target) Sync(ctx context.Context, book *keyring.Book, o deliver.SyncOpt
 	if err := ctx.Err(); err != nil {
 		return deliver.Report{}, err
 	}
-	s, standby, err := t.current(ctx, task{book: book, confirmed: o.Confirmed})
+	s, standby, err := t.current(ctx, task{book: book, confirmed: byPlace(o.Confirmed)})
 	if err != nil {
 		return deliver.Report{}, err
 	}

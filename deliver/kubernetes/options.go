@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"log/slog"
 	"path"
+	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -68,7 +69,8 @@ type Options struct {
 	// Log gets what happens to a namespace, at debug level. Nil discards it.
 	Log *slog.Logger
 
-	selected selection // Namespaces, parsed
+	selected selection    // Namespaces, parsed
+	selects  *atomic.Bool // a namespace was ever found that is selected
 }
 
 // LeaderElection names the Lease that replicas hold in turn.
@@ -118,6 +120,7 @@ func (o *Options) setDefaults() {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	o.selects = new(atomic.Bool)
 }
 
 // check parses what is to be parsed, and reports what makes no sense. All errors are

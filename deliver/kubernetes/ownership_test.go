@@ -40,7 +40,7 @@ func TestStrangers(t *testing.T) {
 	})
 	await(t, "status", func() string {
 		if all := strings.Join(p.status().Warnings, " "); !strings.Contains(all, ns+"/regcred: it is not regcred's, and is left alone") {
-			return all
+			return "it warns: " + all
 		}
 		return ""
 	})
@@ -100,7 +100,7 @@ func TestAdopt(t *testing.T) {
 	await(t, "status", func() string {
 		// There is nothing to put into it yet.
 		if all := strings.Join(p.status().Warnings, " "); !strings.Contains(all, "it belongs to ExternalSecret pull") {
-			return all
+			return "it warns: " + all
 		}
 		return ""
 	})
@@ -150,7 +150,7 @@ func TestAdoptDeis(t *testing.T) {
 	awaitLogins(t, c, theirs, map[string]string{"https://registry.example.com": "ours"})
 	await(t, "status", func() string {
 		if all := strings.Join(p.status().Warnings, " "); !strings.Contains(all, others) || !strings.Contains(all, two) || strings.Contains(all, theirs) {
-			return all
+			return "it warns: " + all
 		}
 		return ""
 	})
@@ -184,7 +184,7 @@ func TestTypes(t *testing.T) {
 			frozen: "it is immutable",
 		} {
 			if !strings.Contains(all, ns+"/regcred: "+want) {
-				return all
+				return "it warns: " + all
 			}
 		}
 		return ""
@@ -243,7 +243,7 @@ func TestManyLeaveAtOnce(t *testing.T) {
 	p = resumePlant(t, p.store, newTarget(t, quick(c, "t=mnay")))
 	await(t, "status", func() string {
 		if s := p.status(); len(s.Held) != n*2 || !strings.Contains(s.Held[0].Reason, "12 of 12 namespaces") {
-			return fmt.Sprint(s.Held, s.Error)
+			return fmt.Sprint("held are ", s.Held, s.Error)
 		}
 		return ""
 	})
@@ -256,6 +256,29 @@ func TestManyLeaveAtOnce(t *testing.T) {
 	for _, ns := range names {
 		awaitGone(t, c, ns)
 	}
+}
+
+// TestWrongSelector: nor is one that matches nothing, in a cluster of any size.
+func TestWrongSelector(t *testing.T) {
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t, "selector", map[string]string{"t": "selector"})
+	want := map[string]string{"registry.example.com": "1"}
+	p := newPlant(t, newTarget(t, quick(c, "t=selector")))
+	p.credential(regcred.Foundation, "registry.example.com", "1", time.Time{})
+	awaitLogins(t, c, ns, want)
+	p.stop()
+	p = resumePlant(t, p.store, newTarget(t, quick(c, "t=slector")))
+	await(t, "status", func() string {
+		if s := p.status(); !strings.Contains(s.Alarm(), "in "+ns+"/regcred") || !strings.Contains(s.Alarm(), "selects no namespace at all") {
+			return fmt.Sprintf("the alarm is %q, the error %q", s.Alarm(), s.Error)
+		}
+		return ""
+	})
+	awaitLogins(t, c, ns, want)
+	if err := p.runner.Confirm("kubernetes"); err != nil {
+		t.Fatal(err)
+	}
+	awaitGone(t, c, ns)
 }
 
 // TestManyDeletedAtOnce: each credential is in one namespace alone; that all go shows
@@ -282,8 +305,8 @@ func TestManyDeletedAtOnce(t *testing.T) {
 	}
 	p = resumePlant(t, p.store, target)
 	await(t, "status", func() string {
-		if s := p.status(); len(s.Held) != n*2 || !strings.Contains(s.Held[0].Reason, "12 of 12 credentials") {
-			return fmt.Sprint(s.Held, s.Error)
+		if s := p.status(); len(s.Held) != n*2 || !strings.Contains(s.Held[0].Reason, "12 of 12 tenants") {
+			return fmt.Sprint("held are ", s.Held, s.Error)
 		}
 		return ""
 	})
@@ -306,7 +329,7 @@ func TestEmptyStore(t *testing.T) {
 	q := newPlant(t, target)
 	await(t, "status", func() string {
 		if s := q.status(); len(s.Held) != 2 || !strings.Contains(s.Alarm(), "another store") {
-			return fmt.Sprint(s.Held, s.Error)
+			return fmt.Sprint("held are ", s.Held, s.Error)
 		}
 		return ""
 	})

@@ -4,6 +4,7 @@ package kubernetes_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -116,6 +117,20 @@ func await(t testing.TB, what string, wrong func() string) {
 		}
 	}
 	t.Fatalf("%s: %s", what, last)
+}
+
+// awaitError waits until the status tells of an error with all of these words.
+func awaitError(t *testing.T, p *plant, words ...string) {
+	t.Helper()
+	await(t, "status", func() string {
+		text := p.status().Error
+		for _, w := range words {
+			if !strings.Contains(text, w) {
+				return fmt.Sprintf("the error is %q", text)
+			}
+		}
+		return ""
+	})
 }
 
 // awaitLogins waits until a namespace's pull secret has the passwords by host.

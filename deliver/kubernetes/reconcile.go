@@ -30,6 +30,7 @@ func (o *Options) namespace(name string, uid types.UID, of labels.Set) *namespac
 	if !n.served {
 		return n
 	}
+	o.selects.Store(true)
 	var err error
 	if n.scope, err = o.Scopes.Of(name, of); err != nil {
 		n.problem = err.Error()
@@ -90,19 +91,21 @@ func (s *session) planner(p *place, t task) *planner {
 		Options: s.o, namespace: p.name, book: t.book, now: time.Now(),
 		serves: p.namespace.served && !t.uninstalls, wanted: &wanted{},
 	}
-	pl.rule = func(d deliver.Delivered) ruling { return t.rulings[removalOf(t.book, p.name, d)] }
+	pl.rule = func(d deliver.Delivered) ruling { return t.rulings[s.o.removalOf(t.book, p, d)] }
 	switch {
 	case t.uninstalls:
 		pl.decide = func(all []deliver.Delivered) deliver.Decision { return uninstalling(t.book, all) }
 		pl.rule = func(deliver.Delivered) ruling { return ruling{verdict: verdictRemove} }
 	case !pl.serves:
-		pl.decide = func(all []deliver.Delivered) deliver.Decision { return deliver.End(t.book, all, t.confirmed) }
+		pl.decide = func(all []deliver.Delivered) deliver.Decision {
+			return deliver.End(t.book, all, t.confirmed[s.place(p)])
+		}
 	case p.namespace.problem != "" && (p.secret == nil || p.secret.target != s.o.Name):
 		return nil
 	default:
 		pl.wanted = t.wanted(p.namespace)
 		pl.decide = func(all []deliver.Delivered) deliver.Decision {
-			return deliver.Decide(pl.now, t.book, pl.wanted.auths, all, t.confirmed)
+			return deliver.Decide(pl.now, t.book, pl.wanted.auths, all, t.confirmed[s.place(p)])
 		}
 	}
 	return pl

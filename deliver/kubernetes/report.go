@@ -7,18 +7,18 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"regcred.dev"
 	"regcred.dev/deliver"
 	"regcred.dev/keyring"
 )
 
-// A report names so many namespaces for each thing that it says, and says so many
-// things of one kind.
+// A report names so many namespaces for each thing that it says, says so many things of
+// one kind, and has so many entries of one namespace that are held.
 const (
 	maxNamed = 3
 	maxSaid  = 50
+	maxHeld  = 100
 )
 
 // report sums up how the namespaces stand, and makes one error of those that failed.
@@ -26,8 +26,7 @@ func (s *session) report(book *keyring.Book) (deliver.Report, error) {
 	var r deliver.Report
 	now := time.Now()
 	warnings, failures := remarks{}, remarks{}
-	type omission struct{ guid, reason string }
-	omitted := map[omission]keyring.Omission{}
+	omitted := omissions{}
 	failed, total := 0, 0
 	var first error
 	s.table.each(func(p *place) {
@@ -49,19 +48,17 @@ func (s *session) report(book *keyring.Book) (deliver.Report, error) {
 			warnings.add(text, p.name)
 		}
 		for _, out := range o.omitted {
-			omitted[omission{out.GUID, out.Reason}] = out
+			omitted.add(out, p.name)
 		}
-		r.Held = append(r.Held, o.held...)
+		r.Held = append(r.Held, o.held[:min(len(o.held), maxHeld)]...)
+		if more := len(o.held) - maxHeld; more > 0 {
+			warnings.add(fmt.Sprintf("%d more entries are held than are listed: they can be confirmed after those", more), p.name)
+		}
 		if p.secret != nil && p.secret.target == s.o.Name {
 			count(&r, warnings, p, book.StoreID(), now)
 		}
 	})
-	for _, key := range slices.SortedFunc(maps.Keys(omitted), func(a, b omission) int {
-		return strings.Compare(a.guid+"\n"+a.reason, b.guid+"\n"+b.reason)
-	}) {
-		r.Omitted = append(r.Omitted, omitted[key])
-	}
-	r.Omitted = r.Omitted[:min(len(r.Omitted), maxSaid)]
+	r.Omitted = omitted.list()
 	slices.SortFunc(r.Held, func(a, b deliver.Hold) int {
 		return strings.Compare(a.Where+"\n"+a.Key, b.Where+"\n"+b.Key)
 	})
@@ -112,12 +109,7 @@ type remarks map[string][]string
 
 // add adds one. Parts of it may be what somebody wrote into the namespace.
 func (r remarks) add(text, namespace string) {
-	text = strings.Map(func(c rune) rune {
-		if unicode.IsPrint(c) {
-			return c
-		}
-		return unicode.ReplacementChar
-	}, text)
+	text = deliver.Printable(text)
 	r[text] = append(r[text], namespace)
 }
 
@@ -143,16 +135,47 @@ func (r remarks) sentences(secret string) []string {
 			all = append(all, fmt.Sprintf("and %d more", len(texts)-maxSaid))
 			break
 		}
-		names := r[text]
-		slices.Sort(names)
-		where := names[0] + "/" + secret
-		if len(names) > 1 {
-			where = "in " + strings.Join(names[:min(len(names), maxNamed)], ", ")
-			if more := len(names) - maxNamed; more > 0 {
-				where += fmt.Sprintf(" and %d more", more)
-			}
+		where := named(r[text])
+		if len(r[text]) == 1 {
+			where = r[text][0] + "/" + secret
 		}
 		all = append(all, where+": "+text)
+	}
+	return all
+}
+
+// named returns a few of some namespaces.
+func named(names []string) string {
+	slices.Sort(names)
+	text := "in " + strings.Join(names[:min(len(names), maxNamed)], ", ")
+	if more := len(names) - maxNamed; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// omissions are credentials that are not delivered, by why, with where.
+type omissions map[omission][]string
+
+type omission struct {
+	keyring.Omission
+
+	order string
+}
+
+func (o omissions) add(out keyring.Omission, namespace string) {
+	key := omission{out, out.GUID + "\n" + out.Reason}
+	o[key] = append(o[key], namespace)
+}
+
+// list returns the first of them. Each Reason names some of its namespaces.
+func (o omissions) list() []keyring.Omission {
+	keys := slices.SortedFunc(maps.Keys(o), func(a, b omission) int { return strings.Compare(a.order, b.order) })
+	var all []keyring.Omission
+	for _, key := range keys[:min(len(keys), maxSaid)] {
+		out := key.Omission
+		out.Reason += " (" + named(o[key]) + ")"
+		all = append(all, out)
 	}
 	return all
 }

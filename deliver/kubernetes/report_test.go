@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"regcred.dev/deliver"
 	"regcred.dev/keyring"
 )
 
@@ -38,6 +39,28 @@ func TestReportBounded(t *testing.T) {
 	}
 	if r.Delivered != len(hostile.recorded) {
 		t.Errorf("%d are delivered", r.Delivered)
+	}
+}
+
+// TestReportHeld: so does nobody fill the list of what is held.
+func TestReportHeld(t *testing.T) {
+	o := &Options{}
+	o.setDefaults()
+	s := &session{o: o, table: newTable(func(string) {})}
+	for ns, n := range map[string]int{"evil": 3 * maxHeld, "good": 2} {
+		out := outcome{}
+		for i := range n {
+			out.held = append(out.held, deliver.Hold{Delivered: deliver.Delivered{Where: ns + "/regcred", Key: fmt.Sprint(i)}, Reason: "r"})
+		}
+		s.table.setSecret(ns, "1", &object{target: o.Name})
+		s.table.settle(place{name: ns}, nil, out)
+	}
+	r, err := s.report(keyring.New("s1").Now())
+	if err != nil || len(r.Held) != maxHeld+2 || r.Held[maxHeld].Where != "good/regcred" {
+		t.Errorf("%d are held, %v", len(r.Held), err)
+	}
+	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "evil/regcred: 200 more entries are held") {
+		t.Errorf("it warns %q", r.Warnings)
 	}
 }
 

@@ -142,7 +142,7 @@ func everything(t *testing.T, c *kubetest.Cluster, o kubernetes.Options, namespa
 	putLogin(t, c, ns, false, "theirs.example.com", "")
 	await(t, "conflict", func() string {
 		if all := strings.Join(p.status().Warnings, " "); !strings.Contains(all, other) {
-			return all + p.status().Error
+			return "it warns: " + all + p.status().Error
 		}
 		return ""
 	})
@@ -168,7 +168,7 @@ func everything(t *testing.T, c *kubetest.Cluster, o kubernetes.Options, namespa
 		await(t, "conflict", func() string {
 			all := strings.Join(p.status().Warnings, " ")
 			if strings.Contains(all, other) != (labels == nil) {
-				return all + p.status().Error
+				return "it warns: " + all + p.status().Error
 			}
 			return ""
 		})
@@ -248,10 +248,5 @@ func TestDenied(t *testing.T) {
 	o := quick(c, "t=denied")
 	o.Config = c.As("nobody")
 	p := newPlant(t, newTarget(t, o))
-	await(t, "status", func() string {
-		if s := p.status(); !strings.Contains(s.Error, "the namespaces cannot be listed") || !strings.Contains(s.Error, "docs/kubernetes.md lists the rights") {
-			return s.Error
-		}
-		return ""
-	})
+	awaitError(t, p, "the namespaces cannot be listed", "docs/kubernetes.md lists the rights")
 }

@@ -12,58 +12,137 @@ import (
 // them together only shows when each was looked at.
 type rulings map[removal]ruling
 
-// removal is what counts as one removal. The deletion of a credential is one order,
-// in however many namespaces it is carried out. Elsewhere a namespace gets other
-// logins than before, because of its labels or of the configuration.
+// removal is what counts as one removal. The deletion of a credential is one order, in
+// however many namespaces of a tenant it is carried out. Elsewhere a namespace gets
+// other logins than before, because of its labels or of the configuration.
 type removal struct {
 	deleted   string // the guid of a deleted credential
+	tenant    string // in whose namespaces
 	namespace string // else: where
 }
 
-func removalOf(book *keyring.Book, namespace string, d deliver.Delivered) removal {
+// removalOf says as what a removal counts in a namespace.
+func (o *Options) removalOf(book *keyring.Book, p *place, d deliver.Delivered) removal {
 	if _, deleted := book.Deleted(d.GUID); deleted {
-		return removal{deleted: d.GUID}
+		return removal{deleted: d.GUID, tenant: o.tenantOf(p)}
 	}
-	return removal{namespace: namespace}
+	return removal{namespace: p.name}
+}
+
+// tenantOf says who may write to a namespace, as far as is known: its organization, or
+// where it has none that would be its own, just those who use it.
+func (o *Options) tenantOf(p *place) string {
+	if p.namespace != nil {
+		if org := p.namespace.scope.Org; org != "" && org != o.Scopes.DefaultOrganization {
+			return "organization " + org
+		}
+	}
+	return "namespace " + p.name
+}
+
+// census counts what is to be removed, and of how much. What a tenant has in its
+// namespaces, and has recorded there, which it could forge, counts against its own
+// removals; among those of all it counts as one.
+type census struct {
+	waiting map[removal]bool
+	tenants map[string]*tally
+	// first has for each deleted credential that waits to be removed one of the tenants
+	// that have it: the same one each time.
+	first map[string]string
+	// namespaces counts those that the store delivers to, endings those of them that
+	// wait to get other logins.
+	namespaces, endings int
+	// selects says that the configuration has ever selected a namespace since the start.
+	selects bool
+}
+
+// tally counts credentials of one tenant.
+type tally struct {
+	delivered map[string]bool // by guid
+	deleted   int
+}
+
+// count counts the removals that wait.
+func (s *session) count(book *keyring.Book) *census {
+	c := &census{waiting: map[removal]bool{}, tenants: map[string]*tally{}, first: map[string]string{}, selects: s.o.selects.Load()}
+	s.table.each(func(p *place) {
+		for _, d := range p.outcome.pending {
+			c.wait(s.o.removalOf(book, p, d))
+		}
+		if p.secret != nil && p.secret.target == s.o.Name {
+			c.has(s.o.tenantOf(p), p.secret, book.StoreID())
+		}
+	})
+	return c
+}
+
+// wait counts a removal that waits.
+func (c *census) wait(r removal) {
+	if c.waiting[r] {
+		return
+	}
+	c.waiting[r] = true
+	if r.deleted == "" {
+		c.endings++
+		return
+	}
+	c.of(r.tenant).deleted++
+	if first, ok := c.first[r.deleted]; !ok || r.tenant < first {
+		c.first[r.deleted] = r.tenant
+	}
+}
+
+// has counts what a store has delivered to a tenant's Secret.
+func (c *census) has(tenant string, secret *object, store string) {
+	own := 0
+	for _, e := range secret.recorded {
+		if e.Store == store {
+			c.of(tenant).delivered[e.GUID] = true
+			own = 1
+		}
+	}
+	c.namespaces += own
+}
+
+func (c *census) of(tenant string) *tally {
+	if c.tenants[tenant] == nil {
+		c.tenants[tenant] = &tally{delivered: map[string]bool{}}
+	}
+	return c.tenants[tenant]
 }
 
 // rule rules on all removals that wait.
 func (s *session) rule(book *keyring.Book) rulings {
-	out := rulings{}
-	var deletions, endings int
-	guids, namespaces := map[string]bool{}, 0 // that this store delivers
-	s.table.each(func(p *place) {
-		for _, d := range p.outcome.pending {
-			out[removalOf(book, p.name, d)] = ruling{verdict: verdictRemove}
-		}
-		if p.secret == nil || p.secret.target != s.o.Name {
-			return
-		}
-		own := 0
-		for _, e := range p.secret.recorded {
-			if e.Store == book.StoreID() {
-				guids[e.GUID] = true
-				own = 1
-			}
-		}
-		namespaces += own
-	})
-	for r := range out {
-		if r.deleted != "" {
-			deletions++
-		} else {
-			endings++
-		}
+	c := s.count(book)
+	losing := map[string]bool{}
+	for _, tenant := range c.first {
+		losing[tenant] = true
 	}
-	for r := range out {
-		switch {
-		case r.deleted != "" && deliver.TooMany(deletions, len(guids)):
-			out[r] = ruling{verdictHold, fmt.Sprintf(
-				"one change would take away %d of %d credentials, which is more than a tenth", deletions, len(guids))}
-		case r.deleted == "" && deliver.TooMany(endings, namespaces):
-			out[r] = ruling{verdictHold, fmt.Sprintf(
-				"one change would take logins away from %d of %d namespaces, which is more than a tenth", endings, namespaces)}
+	out := rulings{}
+	for r := range c.waiting {
+		reason := c.tooMany(r, len(losing))
+		out[r] = ruling{verdict: verdictRemove}
+		if reason != "" {
+			out[r] = ruling{verdictHold, reason}
 		}
 	}
 	return out
+}
+
+// tooMany says why a removal is held, "" where it is not. losing is how many tenants
+// lose credentials.
+func (c *census) tooMany(r removal, losing int) string {
+	switch of := c.tenants[r.tenant]; {
+	case r.deleted == "" && deliver.TooMany(c.endings, c.namespaces):
+		return fmt.Sprintf("one change would take logins away from %d of %d namespaces, which is more than a tenth", c.endings, c.namespaces)
+	case r.deleted == "" && !c.selects:
+		return "the configuration selects no namespace at all"
+	case r.deleted == "":
+		return ""
+	case deliver.TooMany(of.deleted, len(of.delivered)):
+		return fmt.Sprintf("one change would take away %d of %d credentials, which is more than a tenth", of.deleted, len(of.delivered))
+	case deliver.TooMany(losing, len(c.tenants)):
+		return fmt.Sprintf("one change would take credentials away from %d of %d tenants, which is more than a tenth", losing, len(c.tenants))
+	}
+	return ""
 }

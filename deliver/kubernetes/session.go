@@ -44,10 +44,19 @@ type session struct {
 type task struct {
 	book       *keyring.Book // nil: nothing yet
 	renderings *renderings
-	confirmed  []deliver.Hold
+	confirmed  map[string][]deliver.Hold // by place
 	rulings    rulings
 	// uninstalls says that everything is to go that the book's store delivered.
 	uninstalls bool
+}
+
+// byPlace returns holds by where they are.
+func byPlace(all []deliver.Hold) map[string][]deliver.Hold {
+	by := map[string][]deliver.Hold{}
+	for _, h := range all {
+		by[h.Where] = append(by[h.Where], h)
+	}
+	return by
 }
 
 // wanted returns what a namespace is to have.
@@ -297,7 +306,7 @@ func (s *session) resume(t task) {
 
 // sync makes the cluster match a book.
 func (s *session) sync(ctx context.Context, book *keyring.Book, o deliver.SyncOptions) (deliver.Report, error) {
-	t := task{book: book, renderings: s.renderings(book), confirmed: o.Confirmed}
+	t := task{book: book, renderings: s.renderings(book), confirmed: byPlace(o.Confirmed)}
 	changed, err := s.run(ctx, t, o.Newer, func(p *place) bool { return len(o.Confirmed) > 0 || !p.isSettled(book) })
 	if err != nil {
 		return deliver.Report{}, err
