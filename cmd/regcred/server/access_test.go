@@ -22,8 +22,11 @@ func TestAccess(t *testing.T) {
 	tokens := map[regcred.Role]string{}
 	for _, role := range regcred.Roles {
 		scope := regcred.OrgScope("acme")
-		if role == regcred.RoleAdmin || role == regcred.RolePuller {
+		switch level, only := role.Level(); {
+		case only && level == regcred.LevelFoundation:
 			scope = regcred.Foundation
+		case level == regcred.LevelSpace:
+			scope = regcred.SpaceScope("acme", "dev")
 		}
 		tok, err := r.local.CreateToken(t.Context(), client.TokenRequest{Name: "test", Role: string(role), Relationships: client.RelationshipsOf(scope)})
 		if err != nil {
@@ -34,7 +37,7 @@ func TestAccess(t *testing.T) {
 	const create = `{"location": "new.example.com", "username": "u", "password": "p"}`
 	const createApp = `{"location": "new.example.com", "username": "u", "password": "p", "relationships": {"organization": {"data": {"guid": "acme"}}, "space": {"data": {"guid": "dev"}}, "app": {"data": {"guid": "web"}}}}`
 	type want map[regcred.Role]int
-	// A puller may pull, and know of no credential.
+	// A puller may pull, and know of no credential; to the API a pusher is the same.
 	scoped := func(status, puller int) want { // what the scope's own callers get
 		return want{regcred.RoleAdmin: 200, regcred.RoleReader: status, regcred.RoleTarget: status, regcred.RolePuller: puller}
 	}
@@ -79,6 +82,7 @@ func TestAccess(t *testing.T) {
 		{"POST", "/regcred/v1/targets/actions/confirm?name=none", "", adminOnly(404)},
 		{"GET", "/regcred/v1/tokens", "", adminOnly(200)},
 		{"POST", "/regcred/v1/tokens", `{"name": "x", "role": "reader"}`, adminOnly(201)},
+		{"POST", "/regcred/v1/tokens", `{"name": "x", "role": "pusher", "repositories": ["acme/*"]}`, adminOnly(201)},
 		{"DELETE", "/regcred/v1/tokens/none", "", adminOnly(404)},
 		{"POST", "/v3/registry_credentials", create, adminOnly(201)},
 		{"POST", "/regcred/v1/app_registry_credentials", createApp, adminOnly(201)},
@@ -93,12 +97,13 @@ func TestAccess(t *testing.T) {
 			}
 		}
 		// The admin last: it is the one who changes things.
-		for _, role := range []regcred.Role{regcred.RoleReader, regcred.RoleTarget, regcred.RolePuller, regcred.RoleAdmin} {
+		test.want[regcred.RolePusher] = test.want[regcred.RolePuller]
+		for _, role := range []regcred.Role{regcred.RoleReader, regcred.RoleTarget, regcred.RolePuller, regcred.RolePusher, regcred.RoleAdmin} {
 			status, body := r.do(test.method, test.path, tokens[role], test.body)
 			if status != test.want[role] {
 				t.Errorf("%s as %s: %d, want %d: %s", name, role, status, test.want[role], body)
 			}
-			if role == regcred.RolePuller && strings.Contains(body, own) && !strings.Contains(test.path, own) {
+			if (role == regcred.RolePuller || role == regcred.RolePusher) && strings.Contains(body, own) && !strings.Contains(test.path, own) {
 				t.Errorf("%s as puller shows a credential: %s", name, body)
 			}
 			if role != regcred.RoleAdmin && strings.Contains(body, foreign) && !strings.Contains(test.path, foreign) {
