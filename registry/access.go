@@ -117,8 +117,13 @@ func (s *Server) authenticate(r *http.Request) (access, error) {
 	if err != nil {
 		return access{bearer: who.bearer}, err
 	}
+	return s.seen(r, who), nil
+}
+
+// seen adds to what a login grants what is open to everybody who sends the request.
+func (s *Server) seen(r *http.Request, who access) access {
 	who.policy, who.from = s.storage.policy, s.clientAddr(r)
-	return who, nil
+	return who
 }
 
 // loggedIn returns what the login of a request grants.

@@ -309,7 +309,7 @@ func TestTokenEndpointRefuses(t *testing.T) {
 		{"nobody", regcred.Secret{}, call{method: "GET", path: tokenPath}, 401},
 		{"wrong", regcred.NewSecret("x"), call{method: "GET", path: tokenPath}, 401},
 		{"bearer", regcred.Secret{}, call{method: "GET", path: tokenPath, header: map[string]string{"Authorization": bearer}}, 401},
-		{"post", h.admin(t), call{method: "POST", path: tokenPath, body: "grant_type=password"}, 405},
+		{"delete", h.admin(t), call{method: "DELETE", path: tokenPath}, 405},
 		{"too many scopes", h.admin(t), call{method: "GET", path: tokenPath + "?service=x" + many}, 400},
 	} {
 		a := h.do(t, test.login, test.call)

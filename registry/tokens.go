@@ -41,10 +41,12 @@ func (s *Server) realm(r *http.Request) (realm, service string) {
 }
 
 // tokenResponse is that of the "Token Authentication Specification" of CNCF
-// Distribution; clients differ in which of the two names they read.
+// Distribution, and of its "OAuth2 Token Authentication"; clients differ in which of
+// the two names they read.
 type tokenResponse struct {
 	Token       string    `json:"token"`
 	AccessToken string    `json:"access_token"`
+	Scope       string    `json:"scope"`      // what is allowed of what was asked for
 	ExpiresIn   int       `json:"expires_in"` // seconds
 	IssuedAt    time.Time `json:"issued_at"`
 }
@@ -55,27 +57,38 @@ type tokenResponse struct {
 //	GET TokenPath?service=S&scope=repository:NAME:ACTIONS...
 //
 // with HTTP Basic authentication, as the "Token Authentication Specification" of CNCF
-// Distribution has it. Without a login there is a token too, for what the policy
-// opens to everybody.
+// Distribution has it, and the form of its "OAuth2 Token Authentication". Without a
+// login there is a token too, for what the policy opens to everybody.
 func (s *Server) serveToken(w *recorder, r *http.Request) error {
-	if r.Method != http.MethodGet {
-		return &methodError{[]string{http.MethodGet}}
+	switch r.Method {
+	case http.MethodGet:
+		who, err := s.authenticate(r)
+		if err == nil && who.bearer {
+			err = regcred.Errorf(regcred.Unauthenticated, "a Bearer token cannot be exchanged: use the login itself")
+		}
+		if err != nil {
+			return err
+		}
+		return s.issue(w, r, who, r.URL.Query()["scope"])
+	case http.MethodPost:
+		form, err := postedForm(w, r)
+		if err != nil {
+			return err
+		}
+		who, err := s.postedLogin(r, form)
+		if err != nil {
+			return err
+		}
+		return s.issue(w, r, who, form["scope"])
 	}
-	who, err := s.authenticate(r)
-	if err == nil && who.bearer {
-		err = regcred.Errorf(regcred.Unauthenticated, "a Bearer token cannot be exchanged: use the login itself")
-	}
-	if err != nil {
-		return err
-	}
-	return s.issue(w, r, who)
+	return &methodError{[]string{http.MethodGet, http.MethodPost}}
 }
 
 // issue answers with a Bearer token for the scopes that a request asks for. Errors:
 // Unauthenticated where nobody asks, and nothing of it is open, here or elsewhere.
-func (s *Server) issue(w *recorder, r *http.Request, who access) error {
+func (s *Server) issue(w *recorder, r *http.Request, who access, scopes []string) error {
 	w.subject = who.subject
-	asked, err := parseScopes(r.URL.Query()["scope"])
+	asked, err := parseScopes(scopes)
 	if err != nil {
 		return err
 	}
@@ -93,7 +106,7 @@ func (s *Server) issue(w *recorder, r *http.Request, who access) error {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	return writeJSON(w, http.StatusOK, tokenResponse{
-		Token: signed.Reveal(), AccessToken: signed.Reveal(),
+		Token: signed.Reveal(), AccessToken: signed.Reveal(), Scope: allowedOf(asked, who),
 		ExpiresIn: int(claims.ExpiresAt.Sub(now) / time.Second), IssuedAt: now,
 	})
 }
@@ -178,16 +191,28 @@ func narrow(asked []token.Grant, who access) []token.Grant {
 	for _, g := range asked {
 		if g.Repository == "*" {
 			grants = append(grants, who.pulls()...)
-			continue
-		}
-		g.Actions = slices.DeleteFunc(slices.Clone(g.Actions), func(action string) bool {
-			return !who.granted(g.Repository, action)
-		})
-		if len(g.Actions) > 0 {
+		} else if g.Actions = keep(g, who.granted); len(g.Actions) > 0 {
 			grants = append(grants, g)
 		}
 	}
 	return grants
+}
+
+// allowedOf writes the part of what was asked for that is allowed as scopes,
+// separated by spaces.
+func allowedOf(asked []token.Grant, who access) string {
+	var scopes []string
+	for _, g := range asked {
+		if actions := keep(g, who.allows); g.Repository != "*" && len(actions) > 0 {
+			scopes = append(scopes, "repository:"+g.Repository+":"+strings.Join(actions, ","))
+		}
+	}
+	return strings.Join(scopes, " ")
+}
+
+// keep returns those of a grant's actions that are allowed on its repository.
+func keep(g token.Grant, allowed func(repo, action string) bool) []string {
+	return slices.DeleteFunc(slices.Clone(g.Actions), func(action string) bool { return !allowed(g.Repository, action) })
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) error {
