@@ -37,6 +37,9 @@ func (h *handler) create(r call, in client.CreateRequest) (answer, error) {
 	if err := in.Relationships.Validate(); err != nil {
 		return answer{}, err
 	}
+	if err := checkMetadata(given(in.Metadata)); err != nil {
+		return answer{}, err
+	}
 	c, err := h.Service.CreateCredential(r.Context(), r.caller, service.NewCredential{
 		Scope:       in.Relationships.Scope(),
 		Location:    in.Location,
@@ -80,8 +83,13 @@ func (h *handler) updateCredential(r call) (answer, error) {
 	}
 	up := service.CredentialUpdate{
 		Username: in.Username, Settings: changes(in.Settings),
-		Labels: labels(in.Metadata), Annotations: annotations(in.Metadata),
 		Check: check, Revoke: revoke,
+	}
+	if in.Metadata != nil {
+		up.Labels, up.Annotations = in.Metadata.Labels, in.Metadata.Annotations
+	}
+	if err := checkMetadata(up.Labels, up.Annotations); err != nil {
+		return answer{}, err
 	}
 	if in.Password != nil {
 		password := regcred.NewSecret(*in.Password)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"regcred.dev"
+	"regcred.dev/catalog"
 	"regcred.dev/client"
 	"regcred.dev/imageref"
 )
@@ -20,41 +21,82 @@ const (
 	maxPerPage     = 5000
 )
 
-// filters are the list's parameters that select by a property of a credential.
-var filters = map[string]func(regcred.Credential) string{
-	"guids":              func(c regcred.Credential) string { return c.GUID },
-	"scopes":             func(c regcred.Credential) string { return c.Scope.Level().String() },
-	"locations":          func(c regcred.Credential) string { return c.Location.String() },
-	"organization_guids": func(c regcred.Credential) string { return c.Scope.Org },
-	"space_guids":        func(c regcred.Credential) string { return c.Scope.Space },
-	"app_guids":          func(c regcred.Credential) string { return c.Scope.App },
-}
+// listParameters are those of the list of credentials, as its public reference has
+// them, by what they set.
+var listParameters = slices.Concat(
+	[]string{"page", "per_page", "order_by", "label_selector", "guids", "scopes", "locations", "organization_guids", "space_guids", "app_guids"},
+	timeKeys("created_ats"), timeKeys("updated_ats"))
 
 func (h *handler) listCredentials(r call) (answer, error) {
 	q := r.URL.Query()
-	if err := knownQuery(q, append(slices.Collect(maps.Keys(filters)), "page", "per_page")...); err != nil {
+	if err := knownQuery(q, listParameters...); err != nil {
 		return answer{}, err
 	}
 	page, perPage, err := paging(q)
 	if err != nil {
 		return answer{}, err
 	}
-	wanted := map[string][]string{}
-	for key := range filters {
-		if q.Has(key) {
-			wanted[key] = strings.Split(q.Get(key), ",")
-		}
-	}
-	canonicalize(wanted["locations"])
-	// What the store has an index for narrows what is read at all.
-	narrow := regcred.Filter{GUIDs: wanted["guids"], Locations: wanted["locations"]}
-	all, err := h.Service.List(r.Context(), r.caller, narrow)
+	query, err := listQuery(q)
 	if err != nil {
 		return answer{}, err
 	}
-	all = slices.DeleteFunc(all, func(c regcred.Credential) bool { return !selected(c, wanted) })
-	show := func(c regcred.Credential) client.Credential { return h.resource(h.Service.View(r.caller, c)) }
-	return answer{status: http.StatusOK, body: paged(h, r.URL, all, show, page, perPage)}, nil
+	query.Offset, query.Limit = (page-1)*perPage, perPage
+	found, total, err := h.Service.List(r.Context(), r.caller, query)
+	if err != nil {
+		return answer{}, err
+	}
+	out := client.Page[client.Credential]{
+		Resources: make([]client.Credential, len(found)), Pagination: h.pagination(r.URL, total, page, perPage),
+	}
+	for i, c := range found {
+		out.Resources[i] = h.resource(h.Service.View(r.caller, c))
+	}
+	return answer{status: http.StatusOK, body: out}, nil
+}
+
+// listQuery reads what a list selects, and its order.
+func listQuery(q url.Values) (catalog.Query, error) {
+	values := func(key string) []string {
+		if !q.Has(key) {
+			return nil
+		}
+		return strings.Split(q.Get(key), ",")
+	}
+	out := catalog.Query{
+		GUIDs: values("guids"), Levels: values("scopes"), Locations: values("locations"),
+		Orgs: values("organization_guids"), Spaces: values("space_guids"), Apps: values("app_guids"),
+	}
+	canonicalize(out.Locations)
+	switch order := q.Get("order_by"); order {
+	case "", "created_at", "+created_at":
+	case "-created_at":
+		out.Newest = true
+	case "updated_at", "+updated_at", "-updated_at":
+		out.Updated, out.Newest = true, order[0] == '-'
+	default:
+		return out, badQuery("Order by can only be: 'created_at', 'updated_at'")
+	}
+	selector, err := parseSelector(q.Get("label_selector"))
+	if err != nil {
+		return out, err
+	}
+	created, err := parseTimes(q, "created_ats")
+	if err != nil {
+		return out, err
+	}
+	updated, err := parseTimes(q, "updated_ats")
+	if err != nil {
+		return out, err
+	}
+	out.Match = func(c *regcred.Credential) bool {
+		for _, r := range selector {
+			if !r.selects(c.Labels) {
+				return false
+			}
+		}
+		return created.selects(c.CreatedAt) && updated.selects(c.UpdatedAt)
+	}
+	return out, nil
 }
 
 // knownQuery returns an error where a query has a parameter other than those: one
@@ -66,15 +108,6 @@ func knownQuery(q url.Values, known ...string) error {
 		}
 	}
 	return nil
-}
-
-func selected(c regcred.Credential, wanted map[string][]string) bool {
-	for key, values := range wanted {
-		if !slices.Contains(values, filters[key](c)) {
-			return false
-		}
-	}
-	return true
 }
 
 // canonicalize lets a location be asked for in any of its spellings.
@@ -125,9 +158,9 @@ func boolean(q url.Values, key string) (bool, error) {
 	return false, badQuery(key + " must be true or false")
 }
 
-// paged cuts a page out of a list, shows what is on it, and links the others.
-func paged[T, R any](h *handler, u *url.URL, all []T, show func(T) R, page, perPage int) client.Page[R] {
-	pages := max(1, (len(all)+perPage-1)/perPage)
+// pagination describes a page of a list, and links the others.
+func (h *handler) pagination(u *url.URL, total, page, perPage int) client.Pagination {
+	pages := max(1, (total+perPage-1)/perPage)
 	link := func(n int) client.Link {
 		q := u.Query()
 		q.Set("page", strconv.Itoa(n))
@@ -136,17 +169,21 @@ func paged[T, R any](h *handler, u *url.URL, all []T, show func(T) R, page, perP
 		l.RawQuery = q.Encode()
 		return client.Link{Href: l.String()}
 	}
-	out := client.Page[R]{Resources: []R{}, Pagination: client.Pagination{
-		TotalResults: len(all), TotalPages: pages, First: link(1), Last: link(pages),
-	}}
+	out := client.Pagination{TotalResults: total, TotalPages: pages, First: link(1), Last: link(pages)}
 	if page < pages {
 		next := link(page + 1)
-		out.Pagination.Next = &next
+		out.Next = &next
 	}
 	if page > 1 {
 		previous := link(min(page-1, pages))
-		out.Pagination.Previous = &previous
+		out.Previous = &previous
 	}
+	return out
+}
+
+// paged cuts a page out of a list, shows what is on it, and links the others.
+func paged[T, R any](h *handler, u *url.URL, all []T, show func(T) R, page, perPage int) client.Page[R] {
+	out := client.Page[R]{Resources: []R{}, Pagination: h.pagination(u, len(all), page, perPage)}
 	from := min((page-1)*perPage, len(all))
 	for _, v := range all[from:min(from+perPage, len(all))] {
 		out.Resources = append(out.Resources, show(v))

@@ -129,6 +129,12 @@ type Metadata struct {
 	Annotations map[string]string `json:"annotations"`
 }
 
+// MetadataChange is merged into a resource's metadata; null removes one.
+type MetadataChange struct {
+	Labels      map[string]*string `json:"labels,omitempty"`
+	Annotations map[string]*string `json:"annotations,omitempty"`
+}
+
 // Link is a reference to another resource.
 type Link struct {
 	Href string `json:"href"`
@@ -151,7 +157,7 @@ type UpdateRequest struct {
 	Password *string `json:"password,omitempty"`
 	// Settings are merged into the stored ones; null removes one.
 	Settings map[string]*string `json:"settings,omitempty"`
-	Metadata *Metadata          `json:"metadata,omitempty"`
+	Metadata *MetadataChange    `json:"metadata,omitempty"`
 }
 
 // Provider describes what mints logins, and the settings that it takes.

@@ -33,6 +33,9 @@ type Watcher interface {
 type Books struct {
 	// Log gets the failures of Follow; nil discards them. Set it before Follow.
 	Log *slog.Logger
+	// Also gets every batch before the book that it makes is there; nil: nobody does.
+	// Set it before Follow.
+	Also func(regcred.Batch)
 
 	newest atomic.Pointer[Book]
 
@@ -79,6 +82,9 @@ func (b *Books) follow(ctx context.Context, w Watcher) (progress bool, _ error) 
 	for batch, err := range w.Watch(ctx, b.Now().Revision()) {
 		if err != nil {
 			return progress, err
+		}
+		if b.Also != nil {
+			b.Also(batch)
 		}
 		b.publish(b.Now().Apply(batch))
 		progress = true

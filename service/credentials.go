@@ -2,10 +2,10 @@ package service
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"regcred.dev"
+	"regcred.dev/catalog"
 	"regcred.dev/imageref"
 )
 
@@ -122,19 +122,22 @@ func notFound(guid string) error {
 	return regcred.Errorf(regcred.NotFound, "there is no credential %q", guid)
 }
 
-// List returns the credentials that match the filter and that the caller may
-// read, oldest first; View shows more of each. One that the store cannot read is
-// left out, and logged. Errors: those of regcred.Members.
-func (s *Service) List(ctx context.Context, caller regcred.Caller, f regcred.Filter) ([]regcred.Credential, error) {
+// List returns the page of a query over the credentials that the caller may read, and
+// how many the query selects; View shows more of each. Those that the store cannot read
+// are left out.
+//
+// Errors: Unavailable until all credentials are read; those of regcred.Members.
+func (s *Service) List(ctx context.Context, caller regcred.Caller, q catalog.Query) ([]regcred.Credential, int, error) {
 	may, err := readable(ctx, caller)
 	if err != nil {
-		return nil, s.unknown(ctx, caller, "list credentials", err)
+		return nil, 0, s.unknown(ctx, caller, "list credentials", err)
 	}
-	stored, err := s.o.Store.List(ctx, f)
-	if err := s.leaveOut(ctx, "credentials", err); err != nil {
-		return nil, err
+	if !s.o.Books.Now().Current() {
+		return nil, 0, regcred.Errorf(regcred.Unavailable, "the credentials are being read: try again in a moment")
 	}
-	return slices.DeleteFunc(stored, func(c regcred.Credential) bool { return !may(c.Scope) }), nil
+	q.May = may
+	page, total := s.o.Catalog.Select(q)
+	return page, total, nil
 }
 
 // mayUse returns the credential, or an error where the caller may not have its login

@@ -44,10 +44,16 @@ func (s *Service) Declare(ctx context.Context, list []Declaration) error {
 		wanted = append(wanted, c)
 		declaredAt[c.GUID] = d.Where
 	}
+	newest := uint64(0)
 	for i, c := range wanted {
-		if err := s.upsert(ctx, c); err != nil {
+		revision, err := s.upsert(ctx, c)
+		if err != nil {
 			return at(list[i].Where, err)
 		}
+		newest = max(newest, revision)
+	}
+	if newest > 0 {
+		s.settle(ctx, newest)
 	}
 	stored, err := s.o.Store.List(ctx, regcred.Filter{Origin: regcred.OriginConfig})
 	if err := s.leaveOut(ctx, "declared credentials", err); err != nil {
@@ -93,8 +99,9 @@ func declaredGUID(c regcred.Credential) string {
 	return uuid.NewSHA1(declared, []byte(name)).String()
 }
 
-func (s *Service) upsert(ctx context.Context, c regcred.Credential) error {
-	_, err := s.o.Store.Update(ctx, c.GUID, func(old *regcred.Credential) error {
+// upsert stores a declared credential and returns the revision that has it.
+func (s *Service) upsert(ctx context.Context, c regcred.Credential) (uint64, error) {
+	stored, err := s.o.Store.Update(ctx, c.GUID, func(old *regcred.Credential) error {
 		old.Spelling, old.Provider = c.Spelling, c.Provider
 		old.Username, old.Password = c.Username, c.Password
 		old.Settings, old.Secrets = c.Settings, c.Secrets
@@ -106,14 +113,14 @@ func (s *Service) upsert(ctx context.Context, c regcred.Credential) error {
 		// The configuration has all that it takes to make it again.
 		s.o.Log.ErrorContext(ctx, "a declared credential is made anew", "error", err)
 		if _, err := s.o.Store.Delete(ctx, c.GUID); err != nil {
-			return err
+			return 0, err
 		}
 	default:
-		return err
+		return stored.Revision, err
 	}
-	_, err = s.o.Store.Create(ctx, c)
+	stored, err = s.o.Store.Create(ctx, c)
 	if regcred.CodeOf(err) == regcred.Exists {
-		return regcred.Errorf(regcred.Exists, "the configuration declares a credential for %s at scope %s, which the API has already: %w. Delete that one, or leave the declaration out", c.Location, c.Scope, err)
+		return 0, regcred.Errorf(regcred.Exists, "the configuration declares a credential for %s at scope %s, which the API has already: %w. Delete that one, or leave the declaration out", c.Location, c.Scope, err)
 	}
-	return err
+	return stored.Revision, err
 }

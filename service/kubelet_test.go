@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"regcred.dev"
+	"regcred.dev/catalog"
 	"regcred.dev/keyring"
 	"regcred.dev/service"
 )
@@ -110,7 +111,7 @@ func TestKubeletLoginCallers(t *testing.T) {
 		if _, err := b.Resolve(b.Context(), w, "own.example.com/x", w.Scope); regcred.CodeOf(err) != regcred.Denied {
 			b.Errorf("a workload resolves: %v", err)
 		}
-		if list, err := b.List(b.Context(), w, regcred.Filter{}); err != nil || len(list) > 0 {
+		if list, _, err := b.List(b.Context(), w, catalog.Query{Limit: 10}); err != nil || len(list) > 0 {
 			b.Errorf("a workload lists: %v, %v", list, err)
 		}
 	})

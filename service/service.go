@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"regcred.dev"
+	"regcred.dev/catalog"
 	"regcred.dev/deliver"
 	"regcred.dev/keyring"
 	"regcred.dev/refresh"
@@ -19,8 +20,10 @@ import (
 
 // Options are what a Service works with; all but Log are required.
 type Options struct {
-	Store     regcred.Store
-	Books     *keyring.Books
+	Store regcred.Store
+	Books *keyring.Books
+	// Catalog is what lists are made of: it gets what Books gets, first.
+	Catalog   *catalog.Catalog
 	Refresher Refresher
 	Providers map[string]regcred.Provider
 	Tokens    Tokens

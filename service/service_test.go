@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"regcred.dev"
+	"regcred.dev/catalog"
 	"regcred.dev/deliver"
 	"regcred.dev/keyring"
 	"regcred.dev/probe"
@@ -101,14 +102,15 @@ func bubble(t *testing.T, wrap func(regcred.Store) regcred.Store, test func(benc
 		}
 		log := slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		providers := map[string]regcred.Provider{"issuer": b.issuer, "static": static.New()}
-		books := keyring.New(b.store.ID())
+		books, list := keyring.New(b.store.ID()), new(catalog.Catalog)
+		books.Also = list.Apply
 		refresher := refresh.New(refresh.Options{Store: b.store, Providers: providers, Log: log})
 		tokens, err := token.New(t.Context(), b.store, token.Options{Issuer: "regcred:test"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		b.Service = service.New(service.Options{
-			Store: b.store, Books: books, Refresher: refresher, Providers: providers, Tokens: tokens,
+			Store: b.store, Books: books, Catalog: list, Refresher: refresher, Providers: providers, Tokens: tokens,
 			Targets: noTargets{}, Prober: b.registry, LoginLifetime: lifetime, Log: log,
 		})
 		ctx, cancel := context.WithCancel(t.Context())

@@ -15,9 +15,9 @@ type CredentialUpdate struct {
 	Username *string
 	Password *regcred.Secret
 	// Settings are merged into the provider's; a nil value removes one.
-	Settings    map[string]*regcred.Secret
-	Labels      map[string]string
-	Annotations map[string]string
+	Settings map[string]*regcred.Secret
+	// Labels and Annotations are merged into those that there are; nil removes one.
+	Labels, Annotations map[string]*string
 
 	// Check has a login minted from the new settings, and the registry asked about
 	// it, before anything is changed.
@@ -35,12 +35,7 @@ func (s *Service) apply(caller regcred.Caller, c *regcred.Credential, up Credent
 	if up.Password != nil {
 		c.Password = *up.Password
 	}
-	if up.Labels != nil {
-		c.Labels = up.Labels
-	}
-	if up.Annotations != nil {
-		c.Annotations = up.Annotations
-	}
+	c.Labels, c.Annotations = merged(c.Labels, up.Labels), merged(c.Annotations, up.Annotations)
 	settings := settingsOf(*c)
 	for name, value := range up.Settings {
 		if _, set := settings[name]; value == nil && !set {
@@ -54,6 +49,25 @@ func (s *Service) apply(caller regcred.Caller, c *regcred.Credential, up Credent
 		}
 	}
 	return s.configure(caller, c, settings)
+}
+
+// merged returns a map with changes; a nil value removes one.
+func merged(old map[string]string, changes map[string]*string) map[string]string {
+	if len(changes) == 0 {
+		return old
+	}
+	out := maps.Clone(old)
+	if out == nil {
+		out = map[string]string{}
+	}
+	for key, value := range changes {
+		if value == nil {
+			delete(out, key)
+		} else {
+			out[key] = *value
+		}
+	}
+	return out
 }
 
 // settingsOf returns a credential's settings, secret or not.

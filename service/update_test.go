@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"regcred.dev"
+	"regcred.dev/catalog"
 	"regcred.dev/service"
 )
 
@@ -168,7 +169,7 @@ func TestUpdateOfDeclared(t *testing.T) {
 		}}}); err != nil {
 			b.Fatal(err)
 		}
-		list, err := b.List(b.Context(), regcred.Local, regcred.Filter{})
+		list, _, err := b.List(b.Context(), regcred.Local, catalog.Query{Limit: 10})
 		if err != nil || len(list) != 1 {
 			b.Fatal(list, err)
 		}

@@ -39,9 +39,11 @@ var rules = []rule{
 
 	{packages: "token", imports: "regcred",
 		libraries: "github.com/distribution/reference github.com/go-jose/go-jose/v4"},
-	{packages: "clustertoken", imports: "regcred internal/web", libraries: "github.com/go-jose/go-jose/v4"},
+	{packages: "internal/jwks", imports: "regcred internal/web", libraries: "github.com/go-jose/go-jose/v4"},
+	{packages: "clustertoken", imports: "regcred internal/jwks internal/web", libraries: "github.com/go-jose/go-jose/v4"},
 	{packages: "clustertoken/review", imports: "regcred clustertoken", libraries: "k8s.io"},
 	{packages: "internal/web", imports: "regcred"},
+	{packages: "internal/prompt", libraries: "golang.org/x/term"},
 	{packages: "provider/regcred", imports: "regcred imageref token"},
 	{packages: "provider/internal/...", imports: "regcred imageref internal/web provider/internal/...", libraries: "any"},
 	{packages: "provider/*", imports: "regcred imageref internal/web provider/internal/...", libraries: "any",
@@ -50,6 +52,7 @@ var rules = []rule{
 	{packages: "refresh", imports: "regcred imageref", libraries: "golang.org/x/time/rate", tests: "provider/static"},
 
 	{packages: "keyring", imports: "regcred imageref"},
+	{packages: "catalog", imports: "regcred"},
 	{packages: "deliver", imports: "regcred imageref keyring"},
 	{packages: "deliver/rancher", imports: "regcred imageref keyring deliver internal/web"},
 	{packages: "deliver/*", imports: "regcred imageref keyring deliver", libraries: "any"},
@@ -61,17 +64,19 @@ var rules = []rule{
 	{packages: "registry/static/...", imports: "regcred registry", libraries: "any"},
 	{packages: "registry/crane/...", imports: "regcred registry registry/dockerv1", libraries: "any"},
 	{packages: "registry/dockerv1", imports: "regcred", libraries: "any"},
-	{packages: "registry/archive", imports: "regcred registry/dockerv1", libraries: "any"},
+	{packages: "registry/archive", imports: "regcred internal/web registry/dockerv1", libraries: "any"},
 	{packages: "registry/archive/archivetest", libraries: "any"},
 	{packages: "registry/publish", imports: "regcred registry/archive registry/dockerv1", libraries: "any",
 		tests: "registry/archive/archivetest"},
 
+	{packages: "cloudfoundry", imports: "regcred internal/jwks internal/web", libraries: "github.com/go-jose/go-jose/v4"},
 	{packages: "cloudfoundry/...", imports: "regcred imageref keyring deliver cloudfoundry", libraries: "any"},
+	{packages: "oidctoken", imports: "regcred internal/jwks internal/web", libraries: "github.com/go-jose/go-jose/v4"},
 
-	{packages: "service", imports: "regcred imageref keyring refresh token deliver probe",
+	{packages: "service", imports: "regcred imageref keyring catalog refresh token deliver probe",
 		libraries: "github.com/google/uuid", tests: "provider/static"},
 	{packages: "client", imports: "regcred"},
-	{packages: "api", imports: "regcred imageref keyring deliver service client",
+	{packages: "api", imports: "regcred imageref keyring catalog deliver service client",
 		tests: "provider/static refresh token"},
 	{packages: "config", imports: "regcred imageref keyring registry token", libraries: "go.yaml.in/yaml/v3"},
 

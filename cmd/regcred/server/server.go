@@ -20,6 +20,7 @@ import (
 
 	"regcred.dev"
 	"regcred.dev/api"
+	"regcred.dev/catalog"
 	"regcred.dev/clustertoken"
 	"regcred.dev/config"
 	"regcred.dev/deliver"
@@ -133,14 +134,15 @@ func (s *Server) assemble(version string) error {
 		providers[p.Describe().Name] = p
 	}
 	s.books = keyring.New(s.store.ID())
-	s.books.Log = s.log
+	list := new(catalog.Catalog)
+	s.books.Log, s.books.Also = s.log, list.Apply
 	s.fresh = refresh.New(refresh.Options{Store: s.store, Providers: providers, Log: s.log})
 	if s.targets, err = newTargets(s.cfg.Targets, s.log); err != nil {
 		return err
 	}
 	s.runner = deliver.NewRunner(deliver.Options{Books: s.books, Targets: s.targets, Log: s.log})
 	s.svc = service.New(service.Options{
-		Store: s.store, Books: s.books, Refresher: s.fresh, Providers: providers, Tokens: s.tokens,
+		Store: s.store, Books: s.books, Catalog: list, Refresher: s.fresh, Providers: providers, Tokens: s.tokens,
 		Targets: s.runner, Prober: probe.New(probe.Options{}), LoginLifetime: s.maxLifetime(), Version: version, Log: s.log,
 	})
 	if s.blobs, err = blob.Open(s.path(registryName)); err != nil {
