@@ -50,6 +50,11 @@ func (s *Storage) dropPointers(ctx context.Context, repo string, desc ociregistr
 			return fmt.Errorf("tag %s: %w", tag, err)
 		}
 	}
+	return s.dropEntries(ctx, repo, desc, drop)
+}
+
+// dropEntries is dropPointers but for the tags.
+func (s *Storage) dropEntries(ctx context.Context, repo string, desc ociregistry.Descriptor, drop dropFunc) error {
 	data, _, err := s.blobs.Read(ctx, contentKey(desc.Digest))
 	if err != nil {
 		return ignore(regcred.TooLarge, ignore(regcred.NotFound, err)) // lost or damaged

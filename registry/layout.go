@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"cuelabs.dev/go/oci/ociregistry"
-	"cuelabs.dev/go/oci/ociregistry/ociref"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -35,7 +34,11 @@ import (
 // segment long: "a" and "a/b" are neighbours, and neither is a directory of the
 // other.
 
-const namesPrefix = "names/"
+const (
+	contentPrefix      = "blobs/"
+	namesPrefix        = "names/"
+	repositoriesPrefix = "repositories/"
+)
 
 // Bounds of the OCI distribution specification, in bytes.
 const (
@@ -45,7 +48,7 @@ const (
 
 // checkRepository returns ErrNameInvalid where name is no repository.
 func checkRepository(name string) error {
-	if len(name) > maxRepository || !ociref.IsValidRepository(name) {
+	if len(name) > maxRepository || !isRepository(name) {
 		return ociregistry.NewError(
 			"this is no repository name: it has lower-case letters, digits and single separators (. _ - /), at most 255 of them",
 			ociregistry.ErrNameInvalid.Code(), nil)
@@ -56,7 +59,7 @@ func checkRepository(name string) error {
 // checkDigest returns ErrDigestInvalid where d is no digest that the registry
 // can verify.
 func checkDigest(d digest.Digest) error {
-	if err := d.Validate(); err != nil || !known(d.Algorithm()) {
+	if !isDigest(d) {
 		return ociregistry.NewError("this is no digest: write sha256:HEX or sha512:HEX", ociregistry.ErrDigestInvalid.Code(), nil)
 	}
 	return nil
@@ -67,7 +70,7 @@ func known(a digest.Algorithm) bool { return a == digest.SHA256 || a == digest.S
 
 // checkTag returns ErrManifestInvalid where tag is none.
 func checkTag(tag string) error {
-	if tag == "" || len(tag) > maxTag || !ociref.IsValidTag(tag) {
+	if !isTag(tag) {
 		return ociregistry.NewError("this is no tag: it has letters, digits and . _ -, at most 128, and begins with none of . and -",
 			ociregistry.ErrManifestInvalid.Code(), nil)
 	}
@@ -85,7 +88,30 @@ func unescapeRepository(segment string) (string, bool) {
 }
 
 func contentKey(d digest.Digest) string {
-	return "blobs/" + d.Algorithm().String() + "/" + d.Encoded()[:2] + "/" + d.Encoded()
+	return contentPrefix + d.Algorithm().String() + "/" + d.Encoded()[:2] + "/" + d.Encoded()
+}
+
+// parseContentKey is the inverse of contentKey.
+func parseContentKey(key string) (digest.Digest, bool) {
+	algorithm, rest, _ := strings.Cut(strings.TrimPrefix(key, contentPrefix), "/")
+	_, hex, _ := strings.Cut(rest, "/")
+	d, ok := parseDigestPath(algorithm + "/" + hex)
+	return d, ok && contentKey(d) == key
+}
+
+// parseLinkKey is the inverse of blobKey and manifestKey.
+func parseLinkKey(key string) (repo string, d digest.Digest, ok bool) {
+	segment, rest, _ := strings.Cut(strings.TrimPrefix(key, repositoriesPrefix), "/")
+	kind, path, _ := strings.Cut(rest, "/")
+	if kind != "blobs" && kind != "manifests" {
+		return "", "", false
+	}
+	repo, ok = unescapeRepository(segment)
+	if !ok {
+		return "", "", false
+	}
+	d, ok = parseDigestPath(path)
+	return repo, d, ok
 }
 
 func nameKey(repo string) string { return namesPrefix + escapeRepository(repo) }
@@ -104,6 +130,12 @@ func referrersPrefix(repo string, subject digest.Digest) string {
 
 func tagsPrefix(repo string) string { return repositoryPrefix(repo) + "tags/" }
 
-func repositoryPrefix(repo string) string { return "repositories/" + escapeRepository(repo) + "/" }
+func repositoryPrefix(repo string) string { return repositoriesPrefix + escapeRepository(repo) + "/" }
 
 func digestPath(d digest.Digest) string { return d.Algorithm().String() + "/" + d.Encoded() }
+
+// parseDigestPath is the inverse of digestPath.
+func parseDigestPath(path string) (digest.Digest, bool) {
+	d := digest.Digest(strings.Replace(path, "/", ":", 1))
+	return d, checkDigest(d) == nil
+}

@@ -45,6 +45,12 @@ type Retention struct {
 	Within time.Duration
 	// Tags are patterns, as path.Match has them, of tags that are kept.
 	Tags []string
+	// Untagged is how long a manifest stays that no tag reaches, and a blob that no
+	// manifest needs: since it was pushed or last relied on, or since the last tag
+	// that reached it was moved or deleted. What refers to a manifest (a signature,
+	// say) stays as long as that does. 0 is for ever; less than a day is a day, so
+	// that nothing goes whose push is still under way.
+	Untagged time.Duration
 }
 
 // For returns the rule that holds for a repository.

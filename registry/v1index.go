@@ -78,10 +78,4 @@ func (s *Storage) indexV1(ctx context.Context, repo string, data []byte, m manif
 	return nil
 }
 
-// parseDigestPath reads ALG/HEX.
-func parseDigestPath(path string) (digest.Digest, bool) {
-	d := digest.Digest(strings.Replace(path, "/", ":", 1))
-	return d, checkDigest(d) == nil
-}
-
 func v1Prefix(id string) string { return "v1/" + id + "/" }
