@@ -111,6 +111,21 @@ func (c *client) account(ctx context.Context, namespace, name string) (*corev1.S
 	return a, err
 }
 
+// accountsOf returns the ServiceAccount of that name, or where it is AllServiceAccounts
+// all of the namespace.
+func (c *client) accountsOf(ctx context.Context, namespace, name string) ([]corev1.ServiceAccount, error) {
+	if name != AllServiceAccounts {
+		a, err := c.account(ctx, namespace, name)
+		if err != nil || a == nil {
+			return nil, err
+		}
+		return []corev1.ServiceAccount{*a}, nil
+	}
+	var list corev1.ServiceAccountList
+	err := send(ctx, c.core.Get().Namespace(namespace).Resource(accounts), &list)
+	return list.Items, err
+}
+
 // patchAccount gives a ServiceAccount of a resource version these imagePullSecrets.
 // Their list is replaced as a whole: the API has no way to add to it.
 func (c *client) patchAccount(ctx context.Context, namespace, name, version string, names []string) (*corev1.ServiceAccount, error) {

@@ -73,6 +73,10 @@ func (p *plan) mark(s *corev1.Secret, target string, book *keyring.Book) error {
 	if at := p.record.expires(); !at.IsZero() {
 		put(&s.Annotations, expiryAnnotation, at.Format(time.RFC3339))
 	}
+	delete(s.Annotations, accountsAnnotation)
+	if p.accounts != "" {
+		put(&s.Annotations, accountsAnnotation, p.accounts)
+	}
 	if p.adopted {
 		put(&s.Annotations, adoptedAnnotation, "true")
 	}
@@ -92,7 +96,7 @@ func disowned(base *corev1.Secret) *corev1.Secret {
 	for _, key := range []string{managedByLabel, targetLabel} {
 		delete(s.Labels, key)
 	}
-	for _, key := range []string{recordAnnotation, storeAnnotation, revisionAnnotation, expiryAnnotation, adoptedAnnotation} {
+	for _, key := range annotations {
 		delete(s.Annotations, key)
 	}
 	return s

@@ -158,9 +158,9 @@ func (t *Target) Uninstall(ctx context.Context, storeID string) error {
 	return s.uninstall(ctx, storeID)
 }
 
-// Stores returns the ids of the stores that have delivered to the cluster, for those
-// who no longer have one and want to uninstall. Errors: Denied, Unavailable.
-func (t *Target) Stores(ctx context.Context) ([]string, error) {
+// UninstallAll does the same for every store that has delivered to the cluster, for those
+// who no longer have theirs. It returns the stores' ids. Errors: as Sync.
+func (t *Target) UninstallAll(ctx context.Context) ([]string, error) {
 	s, err := open(ctx, &t.o, nil)
 	if err != nil {
 		return nil, err
@@ -169,6 +169,11 @@ func (t *Target) Stores(ctx context.Context) ([]string, error) {
 	stores := s.stores()
 	if len(stores) == 0 {
 		return nil, s.unlisted
+	}
+	for _, id := range stores {
+		if err := s.uninstall(ctx, id); err != nil {
+			return nil, err
+		}
 	}
 	return stores, nil
 }

@@ -3,6 +3,7 @@
 package kubernetes_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,67 @@ func patchAccount(t *testing.T, c *kubetest.Cluster, ns, name, patch string) {
 	_, err := c.Client(t).CoreV1().ServiceAccounts(ns).Patch(t.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestServiceAccountsNoLonger: those that the configuration no longer names lose the
+// Secret's name and nothing else, also where that was not possible at first.
+func TestServiceAccountsNoLonger(t *testing.T) {
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t, "nolonger", map[string]string{"t": "nolonger"})
+	for _, name := range []string{"default", "builder", "other"} {
+		serviceAccount(t, c, ns, name, "theirs")
+	}
+	mayNot := kubetest.Faults{Rate: 1, Statuses: []int{http.StatusForbidden}, Only: func(call kubetest.Call) bool {
+		return call.Resource == "serviceaccounts"
+	}}
+	proxy := c.Proxy(t, kubetest.Faults{})
+	var p *plant
+	start := func(accounts ...string) {
+		o := quick(c, "t=nolonger")
+		o.Config, o.ServiceAccounts = proxy.Config(), accounts
+		if p == nil {
+			p = newPlant(t, newTarget(t, o))
+			p.credential(regcred.Foundation, "registry.example.com", "1", time.Time{})
+		} else {
+			p.stop()
+			p = resumePlant(t, p.store, newTarget(t, o))
+		}
+	}
+	want := func(recorded string, names map[string]string) {
+		t.Helper()
+		for name, want := range names {
+			awaitPullSecrets(t, c, ns, name, want)
+		}
+		await(t, "record", func() string {
+			if s := secretOf(t, c, ns); s == nil || s.Annotations["regcred.dev/service-accounts"] != recorded {
+				return "it is not " + recorded
+			}
+			return ""
+		})
+	}
+	start("default", "builder")
+	want("builder,default", map[string]string{"default": "theirs regcred", "builder": "theirs regcred", "other": "theirs"})
+	start("default")
+	want("default", map[string]string{"default": "theirs regcred", "builder": "theirs", "other": "theirs"})
+	start("*")
+	want("*", map[string]string{"default": "theirs regcred", "builder": "theirs regcred", "other": "theirs regcred"})
+	proxy.Set(mayNot)
+	start()
+	await(t, "status", func() string {
+		if all := strings.Join(p.status().Warnings, " "); !strings.Contains(all, ns+"/regcred: the Secret's name cannot be taken off ServiceAccounts") {
+			return "it warns: " + all
+		}
+		return ""
+	})
+	if s := p.status(); s.Error != "" || s.Delivered == 0 {
+		t.Errorf("the status is %+v", s)
+	}
+	proxy.Set(kubetest.Faults{})
+	start()
+	want("", map[string]string{"default": "theirs", "builder": "theirs", "other": "theirs"})
+	if n := proxy.Count(func(call kubetest.Call) bool { return call.Verb == "delete" }); n > 0 {
+		t.Errorf("something was deleted %d times", n)
 	}
 }
 

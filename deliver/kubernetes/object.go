@@ -24,6 +24,8 @@ type object struct {
 	adopted bool
 	store   string    // storeAnnotation
 	expires time.Time // expiryAnnotation
+	// accounts is accountsAnnotation.
+	accounts string
 	// recorded are the record's entries, and present those that it has, by key.
 	recorded []recorded
 	present  []present
@@ -76,6 +78,7 @@ func observe(s *corev1.Secret) *object {
 		immutable: s.Immutable != nil && *s.Immutable,
 		adopted:   s.Annotations[adoptedAnnotation] == "true",
 		store:     shared(s.Annotations[storeAnnotation]),
+		accounts:  shared(s.Annotations[accountsAnnotation]),
 	}
 	if s.Labels[managedByLabel] == managedBy {
 		o.target = shared(s.Labels[targetLabel])
@@ -105,9 +108,8 @@ func observe(s *corev1.Secret) *object {
 
 // isPlain reports whether a Secret is made of nothing but what regcred writes.
 func isPlain(s *corev1.Secret, c content) bool {
-	ours := []string{storeAnnotation, revisionAnnotation, recordAnnotation, expiryAnnotation, adoptedAnnotation}
 	for key := range maps.Keys(s.Annotations) {
-		if !slices.Contains(ours, key) {
+		if !slices.Contains(annotations, key) {
 			return false
 		}
 	}

@@ -14,8 +14,10 @@ type outcome struct {
 	problem string
 	// err is why the API server did not take what was planned.
 	err error
-	// changed counts the entries that are written or taken away.
+	// changed counts the entries that are written or taken away, and wrote says that the
+	// Secret was written at all.
 	changed  int
+	wrote    bool
 	omitted  []keyring.Omission
 	warnings []string
 	held     []deliver.Hold

@@ -4,10 +4,12 @@ package kubernetes_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -354,10 +356,6 @@ func TestUninstall(t *testing.T) {
 	awaitLogins(t, c, ns, map[string]string{"registry.example.com": "1"})
 	p.stop()
 	label(t, c, ns, `{"metadata":{"labels":{"t":null}}}`)
-	stores, err := target.Stores(t.Context())
-	if err != nil || len(stores) == 0 {
-		t.Fatalf("the stores are %v, %v", stores, err)
-	}
 	if err := target.Uninstall(t.Context(), "another store"); err != nil {
 		t.Fatal(err)
 	}
@@ -370,5 +368,45 @@ func TestUninstall(t *testing.T) {
 	}
 	if got := pullSecrets(t, c, ns, "default"); got != "theirs" {
 		t.Errorf("the ServiceAccount names %s", got)
+	}
+}
+
+// TestUninstallAll takes away what all stores delivered, and looks at the cluster once.
+func TestUninstallAll(t *testing.T) {
+	c := kubetest.Shared(t)
+	ns := c.Namespace(t, "all", map[string]string{"t": "all"})
+	proxy := c.Proxy(t, kubetest.Faults{})
+	o := quick(c, "t=all")
+	o.Name = "all" // what other tests delivered stays
+	var want []string
+	for i := range 3 {
+		p := newPlant(t, newTarget(t, o))
+		p.credential(regcred.Foundation, fmt.Sprintf("r%d.example.com", i), "1", time.Time{})
+		await(t, "the login", func() string {
+			if host := fmt.Sprintf("r%d.example.com", i); readLogins(t, c, ns)[host] == "" {
+				return "there is none for " + host
+			}
+			return ""
+		})
+		p.stop()
+		want = append(want, p.store.ID())
+	}
+	o.Config = proxy.Config()
+	stores, err := newTarget(t, o).UninstallAll(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, stores); diff != "" {
+		t.Errorf("the stores (-want +got):\n%s", diff)
+	}
+	if s := secretOf(t, c, ns); s != nil {
+		t.Errorf("there is still %v", s)
+	}
+	looks := proxy.Count(func(call kubetest.Call) bool {
+		return call.Resource == "secrets" && (call.Verb == "list" || call.Verb == "watch")
+	})
+	if looks < 1 || looks > 2 { // a list and a watch, or one that begins with all there is
+		t.Errorf("the Secrets were listed or watched %d times", looks)
 	}
 }

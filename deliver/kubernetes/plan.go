@@ -69,6 +69,8 @@ type plan struct {
 	adopted, adopting bool
 	// serves is the planner's.
 	serves bool
+	// accounts are the ServiceAccounts that are to be recorded to have the Secret's name.
+	accounts string
 	// annotations are those of Options.Annotate.
 	annotations map[string]string
 }

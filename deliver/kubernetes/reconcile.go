@@ -3,8 +3,6 @@ package kubernetes
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -70,11 +68,12 @@ func (s *session) attempt(ctx context.Context, p *place, t task) outcome {
 		plan.err = accounts // while it is there, what names it is ours
 		return plan.outcome
 	}
+	s.dropAccounts(ctx, p, pl, &plan)
 	err := s.carryOut(ctx, p, pl, &plan)
 	if vanishing(err) && !s.o.Namespaced {
 		return outcome{}
 	}
-	if err != nil {
+	if plan.wrote = err == nil && plan.action != leave; !plan.wrote {
 		plan.changed = 0
 	}
 	plan.err = errors.Join(err, accounts)
@@ -235,53 +234,3 @@ func (s *session) remember(p *place, read *corev1.Secret) {
 
 // place names the Secret for people.
 func (s *session) place(p *place) string { return p.name + "/" + s.o.SecretName }
-
-// bringAccounts puts the Secret's name on the ServiceAccounts, or takes it away with
-// the Secret. It goes first: a pod that names a Secret which is not there yet
-// recovers, one that does not name it never does.
-func (s *session) bringAccounts(ctx context.Context, p *place, pl *planner, plan *plan) error {
-	ours := p.secret != nil && p.secret.target == s.o.Name || plan.action == write
-	missing := p.secret == nil || plan.adopting
-	if !ours && !missing || !pl.serves && plan.action != erase {
-		return nil
-	}
-	var failed []error
-	for _, name := range slices.Sorted(maps.Keys(p.accounts)) {
-		if err := s.bringAccount(ctx, p, name, pl.serves); err != nil {
-			failed = append(failed, err)
-		}
-	}
-	return errors.Join(failed...)
-}
-
-// bringAccount has one ServiceAccount name the Secret, or not.
-func (s *session) bringAccount(ctx context.Context, p *place, name string, wanted bool) error {
-	a := p.accounts[name]
-	for range attempts {
-		has := slices.Contains(a.secrets, s.o.SecretName)
-		if has == wanted {
-			return nil
-		}
-		names := slices.DeleteFunc(slices.Clone(a.secrets), func(n string) bool { return n == s.o.SecretName })
-		if wanted {
-			names = append(names, s.o.SecretName)
-		}
-		made, err := s.client.patchAccount(ctx, p.name, name, a.version, names)
-		if apierrors.IsConflict(err) {
-			made, err = s.client.account(ctx, p.name, name)
-			if err == nil && made != nil && made.ResourceVersion == a.version {
-				break
-			}
-		}
-		switch {
-		case apierrors.IsNotFound(err), err == nil && made == nil:
-			s.table.setAccount(p.name, name, nil)
-			return nil
-		case err != nil:
-			return explain("the ServiceAccount "+p.name+"/"+name+" cannot be changed", err)
-		}
-		a = observeAccount(made)
-		s.table.setAccount(p.name, name, a)
-	}
-	return explain("the ServiceAccount "+p.name+"/"+name+" cannot be changed", errOutdated)
-}

@@ -29,7 +29,15 @@ const (
 	expiryAnnotation = "regcred.dev/expires-at"
 	// adoptedAnnotation is "true" on a Secret that was somebody else's before.
 	adoptedAnnotation = "regcred.dev/adopted"
+	// accountsAnnotation has the names of the ServiceAccounts that were to have the
+	// Secret's name, or AllServiceAccounts, separated by commas.
+	accountsAnnotation = "regcred.dev/service-accounts"
 )
+
+// annotations are all of regcred's.
+var annotations = []string{
+	storeAnnotation, revisionAnnotation, recordAnnotation, expiryAnnotation, adoptedAnnotation, accountsAnnotation,
+}
 
 // recordFormat is the newest format of a record that is understood.
 const recordFormat = 1

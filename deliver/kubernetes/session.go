@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"regcred.dev"
@@ -30,6 +31,9 @@ type session struct {
 	// events are nil in a session that somebody waits for.
 	news   func()
 	events *events
+	// noAccounts is why ServiceAccounts may not be read that are no longer looked after;
+	// nil while that is not known.
+	noAccounts atomic.Pointer[error]
 
 	mu   sync.Mutex
 	task task
@@ -200,7 +204,7 @@ func (s *session) see(ctx context.Context, name string) {
 	if ctx.Err() != nil {
 		return
 	}
-	if o.changed > 0 && p.quarrel.repaired(time.Now(), task.book).repairs > freeRepairs {
+	if o.wrote && p.quarrel.repaired(time.Now(), task.book).repairs > freeRepairs {
 		o.warn("somebody else changes it again and again: it is put right ever less often")
 	}
 	before := s.table.settle(p, task.book, o)

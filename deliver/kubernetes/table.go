@@ -238,7 +238,7 @@ func (t *table) settle(seen place, book *keyring.Book, o outcome) (before outcom
 		return outcome{}
 	}
 	before, p.outcome = p.outcome, o
-	if o.changed > 0 {
+	if o.wrote {
 		p.quarrel = p.quarrel.repaired(time.Now(), book)
 	}
 	p.settledBook = nil

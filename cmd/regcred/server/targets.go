@@ -94,14 +94,12 @@ func Uninstall(ctx context.Context, list []config.Target, store string, log *slo
 		}
 		stores := []string{store}
 		if store == "" {
-			if stores, err = target.Stores(ctx); err != nil {
-				return out, err
-			}
+			stores, err = target.UninstallAll(ctx)
+		} else {
+			err = target.Uninstall(ctx, store)
 		}
-		for _, id := range stores {
-			if err := target.Uninstall(ctx, id); err != nil {
-				return out, err
-			}
+		if err != nil {
+			return out, err
 		}
 		out = append(out, Uninstalled{t.Name, stores})
 	}
