@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -91,8 +92,12 @@ func OpenDirectory(o DirectoryOptions) (*Directory, error) {
 	if o.Path == "" {
 		return nil, regcred.Errorf(regcred.Invalid, "name the directory of Crane's metadata")
 	}
+	path, err := filepath.Abs(o.Path)
+	if err != nil {
+		return nil, regcred.Errorf(regcred.Invalid, "the directory of Crane's metadata: %w", err)
+	}
 	d := &Directory{
-		path: o.Path, interval: cmp.Or(o.Interval, DefaultInterval), owners: slices.Clone(o.Owners),
+		path: path, interval: cmp.Or(o.Interval, DefaultInterval), owners: slices.Clone(o.Owners),
 		cas: o.ClientCAs, log: o.Log, files: map[string]file{},
 	}
 	if d.log == nil {

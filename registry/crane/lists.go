@@ -48,7 +48,7 @@ func (h *Handler) serveLists(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case !allows(w, r, readMethods):
-		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+		text(w, http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed))
 	case r.Method == http.MethodOptions:
 		w.WriteHeader(http.StatusOK)
 	default:

@@ -46,6 +46,9 @@ func (p *paths) link(segment string, to *paths) {
 func (p *paths) cover(s string) bool {
 	at := map[*paths]bool{p: true}
 	for segment := range strings.SplitSeq(strings.Trim(path.Clean("/"+s), "/"), "/") {
+		if segment == "" { // of the path "/", which no variable stands for
+			return false
+		}
 		after := map[*paths]bool{}
 		for node := range at {
 			for word, nodes := range node.next {

@@ -23,11 +23,11 @@ type searchResult struct {
 // than that.
 func (h *Handler) v1Search(w http.ResponseWriter, c *caller) error {
 	query := c.r.URL.Query()
-	text := query.Get("q")
-	if text == "" {
+	wanted := query.Get("q")
+	if wanted == "" {
 		return regcred.Errorf(regcred.Invalid, `parameter "q" is required`)
 	}
-	names, err := h.matches(c, strings.ToLower(text))
+	names, err := h.matches(c, strings.ToLower(wanted))
 	if err != nil {
 		return err
 	}
@@ -42,12 +42,12 @@ func (h *Handler) v1Search(w http.ResponseWriter, c *caller) error {
 		Query   string         `json:"query"`
 		Count   int            `json:"num_results"`
 		Results []searchResult `json:"results"`
-	}{text, len(results), results})
+	}{wanted, len(results), results})
 }
 
-// matches returns, sorted, the names that contain a text. Of a name that both trees
+// matches returns, sorted, the names that have a part. Of a name that both trees
 // have, our own registry says whether the caller may see it.
-func (h *Handler) matches(c *caller, text string) ([]string, error) {
+func (h *Handler) matches(c *caller, part string) ([]string, error) {
 	trees := []tree{redirects{}}
 	if h.storage != nil {
 		trees = append(trees, h.own())
@@ -58,7 +58,7 @@ func (h *Handler) matches(c *caller, text string) ([]string, error) {
 			if err != nil {
 				return nil, err
 			}
-			if !strings.Contains(strings.ToLower(name), text) {
+			if !strings.Contains(strings.ToLower(name), part) {
 				continue
 			}
 			holder, err := h.treeOf(c, name)

@@ -2,6 +2,7 @@ package crane
 
 import (
 	"encoding/json"
+	"io"
 	"iter"
 	"net/http"
 	"slices"
@@ -46,7 +47,7 @@ func (h *Handler) serveV1(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case !allows(w, r, methods):
-		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+		text(w, http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed))
 	case r.Method == http.MethodOptions:
 		w.WriteHeader(http.StatusOK)
 	default:
@@ -190,7 +191,14 @@ func (h *Handler) v1Error(w http.ResponseWriter, r *http.Request, err error) {
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Basic realm="regcred"`)
 	}
-	http.Error(w, regcred.MessageOf(err), status)
+	text(w, status, regcred.MessageOf(err))
+}
+
+// text answers with a text.
+func text(w http.ResponseWriter, status int, s string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, s) // it fails where the client went away
 }
 
 // status returns that of an answer with an error. Faults of the server are logged.

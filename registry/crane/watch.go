@@ -2,7 +2,9 @@ package crane
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -39,8 +41,10 @@ func (d *Directory) Run(ctx context.Context) error {
 			d.lookAndWatch(w)
 		case <-lost:
 			fire = soon(fire)
-		case <-events:
-			fire = soon(fire)
+		case e := <-events:
+			if d.concerns(e.Name) {
+				fire = soon(fire)
+			}
 		}
 	}
 }
@@ -53,21 +57,25 @@ func soon(fire <-chan time.Time) <-chan time.Time {
 	return fire
 }
 
+// concerns reports whether a change at a path is one of the directory. Its neighbours
+// are watched with it.
+func (d *Directory) concerns(p string) bool {
+	return p == d.path || strings.HasPrefix(p, strings.TrimSuffix(d.path, "/")+"/")
+}
+
 // lookAndWatch looks at the directory and has w, where there is one, watch all that
-// there is in it. What is new may have changed before it was watched: it is looked at
-// again.
+// there is in it, and the one that it is in, since it may be replaced as a whole. What
+// is new may have changed before it was watched: it is looked at again.
 func (d *Directory) lookAndWatch(w *fsnotify.Watcher) {
-	for again := true; again; {
-		again = false
-		dirs := d.look(time.Now())
-		if w == nil {
+	dirs := d.look(time.Now())
+	for w != nil {
+		for _, dir := range append(dirs, filepath.Dir(d.path)) {
+			_ = w.Add(dir) // where it fails, the interval sees to it
+		}
+		next := d.look(time.Now())
+		if slices.Equal(dirs, next) {
 			return
 		}
-		watched := w.WatchList()
-		for _, dir := range dirs {
-			if !slices.Contains(watched, dir) && w.Add(dir) == nil { // else the interval sees to it
-				again = true
-			}
-		}
+		dirs = next
 	}
 }
