@@ -70,6 +70,22 @@ type Locator interface {
 	Locate(ctx context.Context, key, method string, lifetime time.Duration) (*url.URL, error)
 }
 
+// Stamper is implemented by Blobs that can tell at little cost whether an object is
+// still what was read.
+type Stamper interface {
+	// Stamp returns an object's stamp. A change of the object gives it another one,
+	// but for changes within the same moment of the storage's clock. Errors: NotFound.
+	Stamp(ctx context.Context, key string) (Stamp, error)
+}
+
+// Stamp tells one state of an object from another: of a file, which one it is and
+// when it last changed.
+type Stamp struct {
+	Device, File uint64
+	Size         int64 // bytes
+	ChangedAt    time.Time
+}
+
 // MaxSmall bounds what Put stores and Read returns, in bytes. It is the size
 // that the OCI distribution specification asks registries to accept of a
 // manifest, at least.
@@ -144,7 +160,7 @@ func CheckKey(key string) error {
 		return regcred.Errorf(regcred.Invalid, "a key of %d bytes is too long, at most %d are allowed", len(key), maxKey)
 	}
 	for segment := range strings.SplitSeq(key, "/") {
-		if segment == "" || segment[0] == '.' || len(segment) > maxSegment || strings.ContainsFunc(segment, notInKey) {
+		if segment == "" || segment[0] == '.' || len(segment) > maxSegment || span(segment, isKeyByte) != len(segment) {
 			return regcred.Errorf(regcred.Invalid, "%q is no key: segment %q is not allowed", key, segment)
 		}
 	}
@@ -159,10 +175,4 @@ func CheckUploadID(id string) error {
 	return CheckKey(id)
 }
 
-func notInKey(r rune) bool {
-	switch {
-	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
-		return false
-	}
-	return !strings.ContainsRune("-._+", r)
-}
+func isKeyByte(c byte) bool { return isTagByte(c) || c == '+' }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"time"
@@ -56,6 +57,9 @@ func (s *Server) observe(rec *recorder, r *http.Request) {
 		case r.Method == http.MethodPut && status == http.StatusCreated:
 			s.metrics.pushes.Inc()
 		}
+	}
+	if !s.log.Enabled(r.Context(), slog.LevelDebug) {
+		return
 	}
 	s.log.Debug("registry request",
 		"method", r.Method, "path", r.URL.Path, "status", status, "sent", rec.sent,

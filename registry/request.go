@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"cuelabs.dev/go/oci/ociregistry"
-	"cuelabs.dev/go/oci/ociregistry/ociref"
 	"github.com/opencontainers/go-digest"
 
 	"regcred.dev"
@@ -126,7 +125,7 @@ func parseResource(rest string) (request, error) {
 		return request{resource: resTags, repo: repo}, nil
 	case keyword == "manifests" && strings.Contains(last, ":"):
 		return request{resource: resManifest, repo: repo, digest: digest.Digest(last)}, checkDigest(digest.Digest(last))
-	case keyword == "manifests" && last != "" && ociref.IsValidTag(last):
+	case keyword == "manifests" && isTag(last):
 		return request{resource: resManifest, repo: repo, tag: last}, nil
 	case keyword == "manifests":
 		return request{}, ociregistry.ErrManifestUnknown

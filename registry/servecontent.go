@@ -20,7 +20,7 @@ import (
 
 // getBlob answers GET and HEAD, ranges included.
 func (s *Server) getBlob(w http.ResponseWriter, r *http.Request, q request) error {
-	b, err := s.storage.FindBlob(r.Context(), q.repo, q.digest)
+	b, err := s.storage.recallBlob(r.Context(), q.repo, q.digest)
 	switch {
 	case err != nil:
 		return s.pushAgain(r, err, ociregistry.ErrBlobUnknown)
@@ -45,23 +45,43 @@ func (s *Server) getBlob(w http.ResponseWriter, r *http.Request, q request) erro
 
 // getManifest answers GET and HEAD.
 func (s *Server) getManifest(w http.ResponseWriter, r *http.Request, q request) error {
-	var m ociregistry.BlobReader
-	var err error
+	d := q.digest
 	if q.tag != "" {
-		m, err = s.storage.GetTag(r.Context(), q.repo, q.tag)
-	} else {
-		m, err = s.storage.GetManifest(r.Context(), q.repo, q.digest)
+		desc, err := s.storage.recallTag(r.Context(), q.repo, q.tag)
+		if err != nil {
+			return s.pushAgain(r, err, ociregistry.ErrManifestUnknown)
+		}
+		d = desc.Digest
 	}
+	desc, data, err := s.storage.recallManifest(r.Context(), q.repo, d)
 	if err != nil {
 		return s.pushAgain(r, err, ociregistry.ErrManifestUnknown)
 	}
-	defer m.Close()
-	data, err := io.ReadAll(m)
-	if err != nil {
-		return err
-	}
-	serveContent(w, r, m.Descriptor(), bytes.NewReader(data))
+	serveManifest(w, r, desc, data)
 	return nil
+}
+
+// serveManifest sends a manifest. Where nothing but all of it was asked for, it goes
+// out with the header in one write, which http.ServeContent does not do.
+func serveManifest(w http.ResponseWriter, r *http.Request, desc ociregistry.Descriptor, data []byte) {
+	if r.Method != http.MethodGet || isConditional(r.Header) {
+		serveContent(w, r, desc, bytes.NewReader(data))
+		return
+	}
+	describeContent(w, desc)
+	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+	_, _ = w.Write(data) // it fails where the client went away
+}
+
+// isConditional reports whether a request has a condition or asks for a range (RFC
+// 9110, sections 13.1 and 14.2).
+func isConditional(h http.Header) bool {
+	for _, name := range []string{"Range", "If-None-Match", "If-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range"} {
+		if h[name] != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // pushAgain returns the answer to a request for content that cannot be had. By HEAD

@@ -90,12 +90,19 @@ func New(o Options) (*Server, error) {
 	}, nil
 }
 
+// The values of headers that every answer has. They are shared, and never changed.
+var (
+	apiVersion = []string{"registry/2.0"}
+	noSniff    = []string{"nosniff"}
+)
+
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := newRecorder(w, r)
 	defer s.observe(rec, r)
-	rec.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
-	rec.Header().Set("X-Content-Type-Options", "nosniff")
+	h := rec.Header()
+	h["Docker-Distribution-Api-Version"] = apiVersion
+	h["X-Content-Type-Options"] = noSniff
 	if r.URL.Path == TokenPath {
 		if err := s.serveToken(rec, r); err != nil {
 			s.writeError(rec, r, `Basic realm="regcred"`, err)

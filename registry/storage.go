@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -27,6 +28,7 @@ const mediaTypeBlob = "application/octet-stream"
 type Storage struct {
 	*ociregistry.Funcs // for the interface's unexported method; every other one is here
 	blobs              Blobs
+	cache              *cache  // the same Blobs
 	locator            Locator // nil where the Blobs are none
 	policy             Policy
 	hashes             hashes
@@ -37,11 +39,26 @@ type Storage struct {
 type StorageOptions struct {
 	// Policy says whose repositories are, and how they are kept.
 	Policy Policy
+	// CacheSize bounds the memory for manifests, tags and links that are pulled
+	// often, in bytes. 0 means DefaultCacheSize; less than that is none.
+	CacheSize int64
+	// MaxAge is for how long a Server may go on with a tag or link as it was, after
+	// another process changed or removed it. 0 means DefaultMaxAge; less than that is
+	// not at all. A change by this process, or in Blobs that are a Stamper, is seen at
+	// once in any case.
+	MaxAge time.Duration
 }
+
+// The defaults of StorageOptions.
+const (
+	DefaultCacheSize = 32 << 20
+	DefaultMaxAge    = 2 * time.Second
+)
 
 // NewStorage returns the registry that is kept in blobs.
 func NewStorage(blobs Blobs, o StorageOptions) *Storage {
-	s := &Storage{blobs: blobs, policy: o.Policy, patience: patience, takeover: takeover}
+	c := newCache(blobs, cmp.Or(o.CacheSize, DefaultCacheSize), cmp.Or(o.MaxAge, DefaultMaxAge))
+	s := &Storage{blobs: c, cache: c, policy: o.Policy, patience: patience, takeover: takeover}
 	s.locator, _ = blobs.(Locator)
 	return s
 }
@@ -105,10 +122,17 @@ func (s *Storage) GetManifest(ctx context.Context, repo string, d digest.Digest)
 	if err != nil {
 		return nil, lost(repo, d, err)
 	}
-	if d.Algorithm().FromBytes(data) != d {
-		return nil, regcred.Errorf(regcred.Corrupt, "the stored content of manifest %s of %s has another digest: push it again", d, repo)
+	if err := verifyManifest(repo, d, data); err != nil {
+		return nil, err
 	}
 	return &reader{Reader: bytes.NewReader(data), Closer: io.NopCloser(nil), desc: desc}, nil
+}
+
+func verifyManifest(repo string, d digest.Digest, data []byte) error {
+	if d.Algorithm().FromBytes(data) != d {
+		return regcred.Errorf(regcred.Corrupt, "the stored content of manifest %s of %s has another digest: push it again", d, repo)
+	}
+	return nil
 }
 
 // GetTag implements ociregistry.Interface.
@@ -148,9 +172,13 @@ func (s *Storage) ResolveTag(ctx context.Context, repo, tag string) (ociregistry
 		return none, err
 	}
 	if err := checkDigest(desc.Digest); err != nil {
-		return none, regcred.Errorf(regcred.Corrupt, "the stored tag %s:%s is damaged: push it again", repo, tag)
+		return none, damagedTag(repo, tag)
 	}
 	return desc, nil
+}
+
+func damagedTag(repo, tag string) error {
+	return regcred.Errorf(regcred.Corrupt, "the stored tag %s:%s is damaged: push it again", repo, tag)
 }
 
 // resolve describes what the repository has under a key, else returns unknown.

@@ -41,7 +41,8 @@ var _ registry.Blobs = (*Dir)(nil)
 // No path ever leaves the directory (os.Root). Files have mode 0600, directories
 // 0700. A file system that ignores case is not supported: tags differ by case.
 type Dir struct {
-	root *os.Root
+	root    *os.Root
+	objects *os.File // the directory
 }
 
 const (
@@ -71,14 +72,19 @@ func Open(dir string) (*Dir, error) {
 	}
 	d := &Dir{root: root}
 	if err := d.prepare(); err != nil {
-		_ = root.Close()
+		_ = d.Close()
 		return nil, fmt.Errorf("registry storage %s: %w", dir, err)
 	}
 	return d, nil
 }
 
 // Close releases the directory. Objects and uploads that are open stay so.
-func (d *Dir) Close() error { return d.root.Close() }
+func (d *Dir) Close() error {
+	if d.objects == nil {
+		return d.root.Close()
+	}
+	return errors.Join(d.objects.Close(), d.root.Close())
+}
 
 func (d *Dir) prepare() error {
 	if err := d.checkFormat(); err != nil {
@@ -90,6 +96,10 @@ func (d *Dir) prepare() error {
 			return err
 		}
 		_ = dir.Close()
+	}
+	var err error
+	if d.objects, err = d.root.Open(objectsDir); err != nil {
+		return err
 	}
 	return d.cleanUp()
 }
