@@ -8,10 +8,7 @@ package clustertoken
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"regcred.dev"
@@ -62,8 +59,8 @@ type Clusters []Cluster
 // that is known; Denied where its namespace has no scope, or an app's: the logins of
 // an app are not for all that runs in a namespace.
 func (c Clusters) Authenticate(ctx context.Context, now time.Time, raw string) (regcred.Caller, error) {
-	issuer, ok := claimedIssuer(raw)
-	if !ok {
+	issuer, ok := jwks.ClaimedIssuer(raw)
+	if !ok || len(raw) > MaxSize {
 		return regcred.Caller{}, jwks.Refused("it is no service account token")
 	}
 	for _, cluster := range c {
@@ -94,20 +91,4 @@ func (c Cluster) authenticate(ctx context.Context, now time.Time, raw string) (r
 		Role:  regcred.RoleWorkload,
 		Scope: scope,
 	}, nil
-}
-
-// claimedIssuer returns who a token says has issued it, before anything is verified.
-func claimedIssuer(raw string) (string, bool) {
-	if len(raw) > MaxSize || strings.Count(raw, ".") != 2 {
-		return "", false
-	}
-	payload, err := base64.RawURLEncoding.Strict().DecodeString(strings.Split(raw, ".")[1])
-	if err != nil {
-		return "", false
-	}
-	var claims struct {
-		Issuer string `json:"iss"`
-	}
-	err = json.Unmarshal(payload, &claims)
-	return claims.Issuer, err == nil && claims.Issuer != ""
 }

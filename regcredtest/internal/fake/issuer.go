@@ -73,7 +73,7 @@ const (
 )
 
 // Begin is how the answer to each request begins: it counts the request under
-// call, sets the Date header, is slow, and redirects. Before a Throttle it sets
+// call, sets the Date header, is slow, redirects, and fails. Before a Throttle it sets
 // Retry-After.
 func (i *Issuer) Begin(w http.ResponseWriter, r *http.Request, call string) Outcome {
 	q, throttled := i.begin(call)
@@ -91,6 +91,9 @@ func (i *Issuer) Begin(w http.ResponseWriter, r *http.Request, call string) Outc
 	case q.Redirect != "":
 		w.Header().Set("Location", q.Redirect)
 		w.WriteHeader(http.StatusTemporaryRedirect)
+		return Done
+	case q.Status != 0:
+		http.Error(w, http.StatusText(q.Status), q.Status)
 		return Done
 	case throttled:
 		if q.RetryAfter > 0 {

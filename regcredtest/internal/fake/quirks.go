@@ -15,6 +15,8 @@ type Quirks struct {
 	// RetryAfter is what such an answer says in its header of that name, in whole
 	// seconds; 0: it has none.
 	RetryAfter time.Duration
+	// Status is what every request is answered with, unless it is 0.
+	Status int
 	// Slow is how long each answer takes.
 	Slow time.Duration
 	// Skew is how far the issuer's clock is ahead, in all that it says and checks:
