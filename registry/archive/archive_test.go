@@ -37,7 +37,11 @@ func write(t *testing.T, data []byte) string {
 // does.
 func readAll(a *archive.Archive) error {
 	for _, img := range a.Images() {
-		for m := range img.Root.All() {
+		img, err := img.Resolve(context.Background())
+		if err != nil {
+			return err
+		}
+		for m := range img.Manifests() {
 			if m.Stored() {
 				if _, err := m.Read(); err != nil {
 					return err

@@ -146,8 +146,9 @@ func TestBudgets(t *testing.T) {
 // documents is a source of 4 MiB documents.
 type documents struct{}
 
-func (documents) size(string) (int64, error) { return MaxDocument, nil }
-func (documents) Close() error               { return nil }
+func (documents) size(string) (int64, error)    { return MaxDocument, nil }
+func (documents) list(string) ([]string, error) { return nil, nil }
+func (documents) Close() error                  { return nil }
 func (documents) open(string) (io.ReadCloser, error) {
 	return io.NopCloser(io.LimitReader(spaces{}, MaxDocument)), nil
 }

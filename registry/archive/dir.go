@@ -1,9 +1,11 @@
 package archive
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"regcred.dev"
 )
@@ -45,9 +47,36 @@ func (s dirSource) open(name string) (io.ReadCloser, error) {
 	return f, nil
 }
 
+func (s dirSource) list(dir string) ([]string, error) {
+	f, err := s.root.Open(dir)
+	if err != nil {
+		return nil, ignoreNotExist(dirError(dir, err))
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.IsDir() {
+		return nil, err
+	}
+	names, err := f.Readdirnames(maxEntries + 1)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, dirError(dir, err)
+	}
+	if len(names) > maxEntries {
+		return nil, regcred.Errorf(regcred.TooLarge, "%q has more than %d entries", dir, maxEntries)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+func ignoreNotExist(err error) error {
+	if isNotExist(err) {
+		return nil
+	}
+	return err
+}
+
 func dirError(name string, err error) error {
 	if isNotExist(err) {
 		return fs.ErrNotExist
 	}
-	return regcred.Errorf(regcred.Invalid, "cannot read %q within the directory: %w", name, err)
+	return regcred.Errorf(regcred.Invalid, "cannot read %q within the directory: %w; links out of it are not followed: copy it with `cp -rL` first", name, err)
 }

@@ -14,6 +14,7 @@ type document struct {
 	Manifests     list[descriptor] `json:"manifests"`
 	Config        *descriptor      `json:"config"`
 	Layers        list[descriptor] `json:"layers"`
+	Subject       *descriptor      `json:"subject"`
 }
 
 // descriptor is an OCI descriptor without the fields that publishing does not
@@ -52,6 +53,8 @@ type annotations struct {
 	// and the digest of the manifest that it is for.
 	Attestation   string        `json:"vnd.docker.reference.type"`
 	AttestationOf digest.Digest `json:"vnd.docker.reference.digest"`
+	// Kind is cosign's, in what `cosign save` writes.
+	Kind string `json:"kind"`
 }
 
 func (a annotations) name() string {

@@ -5,6 +5,9 @@ import (
 	"context"
 	"io"
 	"io/fs"
+	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 
 	"regcred.dev"
@@ -28,7 +31,12 @@ func FuzzOpen(f *testing.F) {
 		}
 		defer a.Close()
 		for _, img := range a.Images() {
-			for m := range img.Root.All() {
+			img, err := img.Resolve(context.Background())
+			checkCode(t, err)
+			if err != nil {
+				continue
+			}
+			for m := range img.Manifests() {
 				if m.Stored() {
 					if _, err := m.Read(); err != nil {
 						t.Errorf("a manifest that was read once cannot be read again: %v", err)
@@ -87,9 +95,51 @@ func FuzzDocument(f *testing.F) {
 		}
 		for _, d := range append(doc.Manifests, doc.Layers...) {
 			checkCode(t, d.check())
-			if d.check() == nil && !fs.ValidPath(blobFile(d.Digest)) {
-				t.Errorf("digest %q leads to %q", d.Digest, blobFile(d.Digest))
+			if d.check() == nil && !fs.ValidPath(blobFile("", d.Digest)) {
+				t.Errorf("digest %q leads to %q", d.Digest, blobFile("", d.Digest))
 			}
+		}
+	})
+}
+
+// FuzzRedirect reads Pulp's metadata of any bytes.
+func FuzzRedirect(f *testing.F) {
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := parseRedirect("metadata", data)
+		checkCode(t, err)
+		if err == nil && (r.RegistryID == "" || r.Version < 1 || len(r.Tags) > maxItems) {
+			t.Errorf("accepted %+v", r)
+		}
+	})
+}
+
+// FuzzSchema1 reads manifests of schema 1 of any bytes. What is accepted is a chain.
+func FuzzSchema1(f *testing.F) {
+	f.Fuzz(func(t *testing.T, data []byte) {
+		digests, documents, err := parseSchema1("manifest", data)
+		checkCode(t, err)
+		if err != nil {
+			return
+		}
+		if len(digests) == 0 || len(digests) != len(documents) || documents[len(documents)-1].Parent != "" {
+			t.Errorf("accepted %v, %v", digests, documents)
+		}
+		for _, d := range digests {
+			if !fs.ValidPath("blobs/" + string(d)) {
+				t.Errorf("accepted %q", d)
+			}
+		}
+	})
+}
+
+// FuzzContentRange reads the answers to a request for the rest of a download.
+func FuzzContentRange(f *testing.F) {
+	f.Fuzz(func(t *testing.T, header string) {
+		d := &download{url: &url.URL{Host: "registry.example.com"}, offset: 7, total: 10}
+		err := d.acceptRest(&http.Response{Header: http.Header{"Content-Range": {header}}})
+		checkCode(t, err)
+		if err == nil && !strings.HasPrefix(header, "bytes 7-") && !strings.HasPrefix(header, "bytes +7-") {
+			t.Errorf("accepted %q", header)
 		}
 	})
 }

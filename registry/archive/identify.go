@@ -36,6 +36,20 @@ func (b Blob) identify(ctx context.Context, f io.Reader) (digest.Digest, error) 
 	if err != nil {
 		return "", err
 	}
+	unpacked := b.DiffID.Algorithm().Digester()
+	packed, err := b.unpack(ctx, f, comp, unpacked.Hash())
+	if err != nil {
+		return "", err
+	}
+	if got := unpacked.Digest(); got != b.DiffID {
+		return "", regcred.Errorf(regcred.Corrupt, "layer %q unpacks to the digest %s, not %s as the config says: the archive is damaged, write it again", b.file, got, b.DiffID)
+	}
+	return packed, nil
+}
+
+// unpack writes the layer that f reads to w, unpacked, and returns the digest of
+// what it read.
+func (b Blob) unpack(ctx context.Context, f io.Reader, comp compression, w io.Writer) (digest.Digest, error) {
 	packed := digest.Canonical.Digester()
 	tee := io.TeeReader(f, packed.Hash())
 	u, err := newUnpacker(tee, comp, b.r.o)
@@ -43,15 +57,11 @@ func (b Blob) identify(ctx context.Context, f io.Reader) (digest.Digest, error) 
 		return "", fmt.Errorf("layer %q: %w", b.file, err)
 	}
 	defer u.Close()
-	unpacked := b.DiffID.Algorithm().Digester()
-	if err := copyContext(ctx, unpacked.Hash(), u); err != nil {
+	if err := copyContext(ctx, w, u); err != nil {
 		return "", fmt.Errorf("layer %q: %w", b.file, err)
 	}
 	if _, err := io.Copy(io.Discard, tee); err != nil { // what follows the compressed data
 		return "", err
-	}
-	if got := unpacked.Digest(); got != b.DiffID {
-		return "", regcred.Errorf(regcred.Corrupt, "layer %q unpacks to the digest %s, not %s as the config says: the archive is damaged, write it again", b.file, got, b.DiffID)
 	}
 	return packed.Digest(), nil
 }

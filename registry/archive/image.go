@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"io"
 	"iter"
 
@@ -20,6 +21,51 @@ type Image struct {
 	// have: engines save the platforms that they have pulled. Root is then
 	// without them. It stops at 32.
 	Absent []string
+	// Attached are artifacts about it, which go where it goes: signatures,
+	// attestations, lists of contents, and the companions of v1 images. What is
+	// about an artifact comes after that.
+	Attached []Attachment
+
+	resolve func(context.Context) (Image, error) // nil where all is known
+}
+
+// Attachment is an artifact about an image or another artifact.
+type Attachment struct {
+	// Manifest is the artifact's. It names what it is about as its subject, or else:
+	Manifest *Manifest
+	// Tag is by which tools find it that know no subjects, such as cosign:
+	// "sha256-HEX.sig". It is empty where there is none.
+	Tag string
+}
+
+// Resolve returns the image with its Root and its attachments complete. Those of a
+// Pulp v1 export have only a Root with its media type and platform until then: their
+// manifest follows from the digests of their layers, each of which is read once for
+// it. Others are returned as they are.
+//
+// Errors: those of reading the layers; Corrupt where one is damaged or no gzipped
+// tar; TooLarge where one unpacks beyond the limits of Options.
+func (i Image) Resolve(ctx context.Context) (Image, error) {
+	if i.resolve == nil {
+		return i, nil
+	}
+	return i.resolve(ctx)
+}
+
+// Manifests yields every manifest that the image and what is attached to it have, each
+// once, children before parents and the image's own first.
+func (i Image) Manifests() iter.Seq[*Manifest] {
+	return func(yield func(*Manifest) bool) {
+		seen := make(map[*Manifest]bool)
+		if !i.Root.walk(seen, yield) {
+			return
+		}
+		for _, a := range i.Attached {
+			if !a.Manifest.walk(seen, yield) {
+				return
+			}
+		}
+	}
 }
 
 // Platforms returns what the image runs on, such as "linux/amd64", without
@@ -49,11 +95,12 @@ type Manifest struct {
 	// Children are those of an index, none of them nil.
 	Children []*Manifest
 
-	read func() ([]byte, error)
+	read    func() ([]byte, error)
+	subject digest.Digest // of what an artifact is about, empty for most
 }
 
 // Stored reports whether the archive holds the document itself, so that it can
-// be passed on unchanged. It does not for the classic docker save, for an index
+// be passed on unchanged, or what was made of a v1 image. It does not for the classic docker save, for an index
 // of which only a part was saved, nor where an engine made up a manifest with
 // uncompressed layers just for the export.
 func (m *Manifest) Stored() bool { return m.Descriptor.Digest != "" }
@@ -94,8 +141,11 @@ type Blob struct {
 	// DiffID is the digest of the layer's uncompressed tar where the archive's
 	// format tells; it is empty for everything else.
 	DiffID digest.Digest
+	// V1ID is the id of the v1 image whose layer it is, empty where it is none.
+	V1ID string
 
 	file string
+	data []byte // the content, where the archive has no such file
 	r    *reader
 }
 

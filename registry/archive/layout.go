@@ -36,14 +36,16 @@ func isManifest(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageManifest || mediaType == dockerManifestType
 }
 
-// blobFile returns where a layout keeps a content.
-func blobFile(d digest.Digest) string {
+// blobFile returns where a layout keeps a content, of whatever type.
+func blobFile(_ string, d digest.Digest) string {
 	return "blobs/" + string(d.Algorithm()) + "/" + d.Encoded()
 }
 
 // layoutReader reads the documents of a layout, each once.
 type layoutReader struct {
 	*reader
+	// file returns where a content is kept.
+	file func(mediaType string, d digest.Digest) string
 	seen map[digest.Digest]*tree
 	// save is whether an engine wrote the layout as a docker save.
 	save bool
@@ -84,8 +86,13 @@ func readLayout(r *reader) ([]Image, error) {
 		return nil, err
 	}
 	_, err = r.src.size(dockerManifestFile)
-	lr := &layoutReader{reader: r, seen: make(map[digest.Digest]*tree), save: err == nil}
+	lr := newLayoutReader(r, blobFile)
+	lr.save = err == nil
 	return lr.images(doc.Manifests)
+}
+
+func newLayoutReader(r *reader, file func(string, digest.Digest) string) *layoutReader {
+	return &layoutReader{reader: r, file: file, seen: make(map[digest.Digest]*tree)}
 }
 
 // checkLayoutVersion reads the oci-layout file. Some tools leave it out.
@@ -109,11 +116,9 @@ func checkLayoutVersion(r *reader) error {
 	return nil
 }
 
-// images turns the entries of index.json into images. Entries of the same digest
-// are one image under several names.
+// images turns the entries of index.json into images, and into what is about them.
 func (r *layoutReader) images(entries []descriptor) ([]Image, error) {
-	var images []Image
-	place := make(map[digest.Digest]int)
+	var a assembly
 	for _, d := range entries {
 		t, err := r.tree(d, 0)
 		if err != nil {
@@ -122,15 +127,11 @@ func (r *layoutReader) images(entries []descriptor) ([]Image, error) {
 		if t.missing != nil {
 			return nil, t.missing
 		}
-		i, ok := place[d.Digest]
-		if !ok {
-			i = len(images)
-			place[d.Digest] = i
-			images = append(images, Image{Root: t.m, Absent: t.absent})
-		}
-		if name := d.Annotations.name(); name != "" && !slices.Contains(images[i].Names, name) {
-			images[i].Names = append(images[i].Names, name)
-		}
+		a.entries = append(a.entries, entry{descriptor: d, tree: t})
+	}
+	images := a.images()
+	for _, w := range a.warnings {
+		r.warnf("%s", w)
 	}
 	return images, nil
 }
@@ -142,6 +143,9 @@ func (r *layoutReader) tree(d descriptor, depth int) (*tree, error) {
 	}
 	if err := d.check(); err != nil {
 		return nil, err
+	}
+	if isSchema1(d.MediaType) && depth > 0 {
+		return &tree{m: &Manifest{Descriptor: d.oci()}, missing: errSchema1}, nil
 	}
 	if !isIndex(d.MediaType) && !isManifest(d.MediaType) {
 		return nil, regcred.Errorf(regcred.Invalid, "%s is of type %.100q: only OCI and Docker schema 2 manifests and indexes are supported", d.Digest, d.MediaType)
@@ -158,7 +162,7 @@ func (r *layoutReader) tree(d descriptor, depth int) (*tree, error) {
 }
 
 func (r *layoutReader) readTree(d descriptor, depth int) (*tree, error) {
-	file := blobFile(d.Digest)
+	file := r.file(d.MediaType, d.Digest)
 	m := &Manifest{Descriptor: d.oci()}
 	m.read = func() ([]byte, error) {
 		data, err := r.load(file)
@@ -184,6 +188,9 @@ func (r *layoutReader) readTree(d descriptor, depth int) (*tree, error) {
 	if err := r.count(len(doc.Manifests) + len(doc.Layers) + 1); err != nil {
 		return nil, err
 	}
+	if doc.Subject != nil {
+		m.subject = doc.Subject.Digest
+	}
 	if isIndex(d.MediaType) {
 		return r.index(m, doc.Manifests, depth)
 	}
@@ -199,7 +206,7 @@ func (r *layoutReader) manifest(m *Manifest, doc document, alone bool) (*tree, e
 		if err := d.check(); err != nil {
 			return nil, err
 		}
-		b := Blob{Descriptor: d.oci(), file: blobFile(d.Digest), r: r.reader}
+		b := Blob{Descriptor: d.oci(), file: r.file(d.MediaType, d.Digest), r: r.reader}
 		size, err := r.src.size(b.file)
 		switch {
 		case isNotExist(err):

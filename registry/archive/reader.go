@@ -36,10 +36,24 @@ type reader struct {
 	o          Options
 	references int
 	documents  int64 // bytes read by Open
+
+	// What a format has to say besides images:
+	export   *Export
+	warnings []string
 }
 
 func newReader(src source, name string, o Options) *reader {
 	return &reader{src: src, name: name, o: o}
+}
+
+// maxWarnings bounds what an archive has to say.
+const maxWarnings = 100
+
+// warnf notes, for the user, what is left out.
+func (r *reader) warnf(format string, args ...any) {
+	if len(r.warnings) < maxWarnings {
+		r.warnings = append(r.warnings, fmt.Sprintf(format, args...))
+	}
 }
 
 // count takes n more references off the archive's budget.
@@ -164,6 +178,9 @@ func (l *list[T]) UnmarshalJSON(data []byte) error {
 
 // openBlob opens a blob for reading, with its digest checked at its end.
 func (r *reader) openBlob(b Blob) (io.ReadCloser, error) {
+	if b.data != nil {
+		return io.NopCloser(bytes.NewReader(b.data)), nil
+	}
 	f, err := r.src.open(b.file)
 	if err != nil {
 		return nil, r.wrap(missing(b.file, err))

@@ -20,6 +20,9 @@ type source interface {
 	size(name string) (int64, error)
 	// open returns the file's content.
 	open(name string) (io.ReadCloser, error)
+	// list returns the names of what is directly within a directory, "." for the
+	// top, sorted; none where there is no such directory.
+	list(dir string) ([]string, error)
 	io.Closer
 }
 
@@ -28,8 +31,13 @@ func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 // openSource opens a directory, a tar that can be read in place, or a stream
 // that has to be spooled.
 func openSource(ctx context.Context, path string, o Options) (source, error) {
-	if path == Stdin {
-		return openStream(ctx, o.Stdin, unknown, o)
+	switch {
+	case path == Stdin:
+		m := o.meter(Unpacking, 0)
+		defer m.stop()
+		return openStream(ctx, m.reader(o.Stdin), unknown, o)
+	case isURL(path):
+		return openURL(ctx, path, o)
 	}
 	info, err := os.Stat(path)
 	if err != nil {
@@ -42,7 +50,7 @@ func openSource(ctx context.Context, path string, o Options) (source, error) {
 	if err != nil {
 		return nil, fileError(err)
 	}
-	src, err := openFile(ctx, f, info.Mode().IsRegular(), o)
+	src, err := openFile(ctx, f, info, o)
 	if err != nil {
 		return nil, closeAfter(f, err)
 	}
@@ -61,9 +69,11 @@ func closeAfter(c io.Closer, err error) error {
 
 // openFile reads a plain tar in place. It spools one that is compressed or that
 // cannot be read in place, as a named pipe.
-func openFile(ctx context.Context, f *os.File, regular bool, o Options) (*tarSource, error) {
-	if !regular {
-		return openStream(ctx, f, unknown, o)
+func openFile(ctx context.Context, f *os.File, info fs.FileInfo, o Options) (*tarSource, error) {
+	m := o.meter(Unpacking, info.Size())
+	defer m.stop()
+	if !info.Mode().IsRegular() {
+		return openStream(ctx, m.reader(f), unknown, o)
 	}
 	magic := make([]byte, magicLen)
 	n, err := io.ReadFull(f, magic)
@@ -80,7 +90,7 @@ func openFile(ctx context.Context, f *os.File, regular bool, o Options) (*tarSou
 	if comp == plain {
 		return newTarSource(ctx, f)
 	}
-	return openStream(ctx, f, comp, o)
+	return openStream(ctx, m.reader(f), comp, o)
 }
 
 // openStream spools r, unpacked, and reads the tar that it is. The compression

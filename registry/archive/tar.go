@@ -7,8 +7,10 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"regcred.dev"
@@ -27,6 +29,7 @@ const (
 type tarSource struct {
 	f       *os.File
 	entries map[string]tarEntry
+	names   []string // of entries, sorted
 }
 
 // tarEntry is a regular file, or a link where link is not empty.
@@ -49,7 +52,7 @@ func newTarSource(ctx context.Context, f *os.File) (*tarSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tarSource{f: f, entries: entries}, nil
+	return &tarSource{f: f, entries: entries, names: slices.Sorted(maps.Keys(entries))}, nil
 }
 
 func (s *tarSource) Close() error { return s.f.Close() }
@@ -65,6 +68,27 @@ func (s *tarSource) open(name string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	return io.NopCloser(io.NewSectionReader(s.f, e.offset, e.size)), nil
+}
+
+func (s *tarSource) list(dir string) ([]string, error) {
+	prefix := dir + "/"
+	if dir == "." {
+		prefix = ""
+	}
+	at, _ := slices.BinarySearch(s.names, prefix)
+	var list []string
+	for _, name := range s.names[at:] {
+		rest, ok := strings.CutPrefix(name, prefix)
+		if !ok {
+			break
+		}
+		first, _, _ := strings.Cut(rest, "/")
+		if first != "." && (len(list) == 0 || list[len(list)-1] != first) {
+			list = append(list, first)
+		}
+	}
+	slices.Sort(list) // "a-b" stands between "a" and "a/b"
+	return slices.Compact(list), nil
 }
 
 // find returns the regular file that name stands for.
@@ -215,7 +239,7 @@ func newEntry(h *tar.Header, name string, offset int64) (tarEntry, error) {
 	}
 	target, err := cleanName(target)
 	if err != nil {
-		return tarEntry{}, regcred.Errorf(regcred.Invalid, "entry %q links to %q, which is outside of the archive", h.Name, h.Linkname)
+		return tarEntry{}, regcred.Errorf(regcred.Invalid, "entry %q links to %q, which is outside of the archive: write it with `tar --dereference`", h.Name, h.Linkname)
 	}
 	return tarEntry{link: target}, nil
 }

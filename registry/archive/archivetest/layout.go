@@ -65,6 +65,17 @@ func (l *Layout) Attestation(of digest.Digest) ocispec.Descriptor {
 	return d
 }
 
+// Artifact adds an artifact about a manifest, with one layer of the given content.
+func (l *Layout) Artifact(about ocispec.Descriptor, content string) ocispec.Descriptor {
+	m := ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, ArtifactType: "application/vnd.example.sbom",
+		Config:  l.Blob(ocispec.MediaTypeEmptyJSON, []byte("{}")),
+		Layers:  []ocispec.Descriptor{l.Blob("text/plain", []byte(content))},
+		Subject: &ocispec.Descriptor{MediaType: about.MediaType, Digest: about.Digest, Size: about.Size},
+	}
+	return l.Blob(m.MediaType, JSON(m))
+}
+
 // IndexOf adds an index of manifests.
 func (l *Layout) IndexOf(children ...ocispec.Descriptor) ocispec.Descriptor {
 	return l.Blob(ocispec.MediaTypeImageIndex, JSON(index(children)))
