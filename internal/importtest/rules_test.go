@@ -66,6 +66,7 @@ var rules = []rule{
 	{packages: "registry/dockerv1", imports: "regcred", libraries: "any"},
 	{packages: "registry/archive", imports: "regcred internal/web registry/dockerv1", libraries: "any"},
 	{packages: "registry/archive/archivetest", libraries: "any"},
+	{packages: "registry/raas", imports: "regcred registry/archive"},
 	{packages: "registry/publish", imports: "regcred registry/archive registry/dockerv1", libraries: "any",
 		tests: "registry/archive/archivetest"},
 
