@@ -1,9 +1,12 @@
 package main
 
 import (
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,10 +43,11 @@ func scriptParams(dir string) testscript.Params {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":      exits,
-			"ready":      ready,
-			"packimage":  packImage,
-			"eventually": eventually,
+			"exits":       exits,
+			"ready":       ready,
+			"packimage":   packImage,
+			"eventually":  eventually,
+			"certificate": certificate,
 		},
 	}
 }
@@ -76,7 +80,7 @@ func ready(ts *testscript.TestScript, _ bool, _ []string) {
 	until(ts, func() error { return ts.Exec("regcred", "status", "-o", "json") })
 	var st client.Status
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &st))
-	host := strings.TrimPrefix(st.LocalURL, "http://")
+	_, host, _ := strings.Cut(st.LocalURL, "://")
 	ts.Setenv("HOSTPORT", host)
 	token, err := os.ReadFile(ts.MkAbs("regcred-data/admin.token"))
 	ts.Check(err)
@@ -108,6 +112,24 @@ func until(ts *testscript.TestScript, f func() error) {
 			ts.Fatalf("not within %s: %v", patience, err)
 		}
 		time.Sleep(20 * time.Millisecond) //nolint:forbidigo // polling a process
+	}
+}
+
+// certificate NAME writes NAME.crt and NAME.key: a certificate for 127.0.0.1 that is its
+// own authority.
+func certificate(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: certificate NAME")
+	}
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	pair := server.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	ts.Check(err)
+	for suffix, block := range map[string]*pem.Block{
+		".crt": {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, ".key": {Type: "PRIVATE KEY", Bytes: key},
+	} {
+		ts.Check(os.WriteFile(ts.MkAbs(args[0]+suffix), pem.EncodeToMemory(block), 0o600))
 	}
 }
 

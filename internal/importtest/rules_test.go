@@ -43,6 +43,7 @@ var rules = []rule{
 	{packages: "clustertoken", imports: "regcred internal/jwks internal/web", libraries: "github.com/go-jose/go-jose/v4"},
 	{packages: "clustertoken/review", imports: "regcred clustertoken", libraries: "k8s.io"},
 	{packages: "internal/web", imports: "regcred"},
+	{packages: "internal/tlsfiles", imports: "regcred"},
 	{packages: "internal/prompt", libraries: "golang.org/x/term"},
 	{packages: "provider/regcred", imports: "regcred imageref token"},
 	{packages: "provider/internal/...", imports: "regcred imageref internal/web provider/internal/...", libraries: "any"},

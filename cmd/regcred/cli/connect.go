@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,6 +60,14 @@ func (p *Program) connectLocal(ctx context.Context) (*client.Client, error) {
 	}
 	_ = conn.Close() // it only shows that somebody listens
 	return client.NewLocal(socket), nil
+}
+
+// localTransport sends all requests to the local server's socket.
+func (p *Program) localTransport() http.RoundTripper {
+	socket := filepath.Join(p.dataDir(), server.SocketName)
+	return &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}
 }
 
 // localProblem says why the server of a data directory cannot be reached.

@@ -50,6 +50,10 @@ func (p *Program) destination(ctx context.Context, to string) (destination, erro
 	if err != nil || st.LocalURL == "" {
 		return destination{}, regcred.Errorf(regcred.Unavailable, "the local server does not say where it listens: is it another version of regcred? This is %s", Version())
 	}
+	if strings.HasPrefix(st.LocalURL, "https:") { // its certificate is for other names
+		registry, err := publish.Remote("http://local", token, p.localTransport())
+		return destination{registry, public.Host}, err
+	}
 	return remoteDestination(st.LocalURL, public.Host, token)
 }
 

@@ -2,9 +2,11 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
@@ -12,6 +14,8 @@ import (
 	"syscall"
 
 	"regcred.dev"
+	"regcred.dev/config"
+	"regcred.dev/internal/tlsfiles"
 )
 
 // maxSocketPath is the longest path of a Unix socket on every system that has
@@ -53,10 +57,18 @@ func listenTCP(ctx context.Context, address, setting string) (net.Listener, erro
 	return l, nil
 }
 
-// listen opens the TCP address and the local socket.
+// listen opens the TCP address and the local socket. Where the configuration has
+// certificates, TLS is spoken at the address; the socket needs none.
 func (s *Server) listen(ctx context.Context) (err error) {
 	if s.tcp, err = listenTCP(ctx, s.cfg.Listen, "--listen"); err != nil {
 		return err
+	}
+	if s.cfg.TLS != nil {
+		config, err := tlsConfig(s.cfg.TLS, s.log)
+		if err != nil {
+			return err
+		}
+		s.tcp = tls.NewListener(s.tcp, config)
 	}
 	if err := s.findPublicURL(); err != nil {
 		return err
@@ -64,12 +76,29 @@ func (s *Server) listen(ctx context.Context) (err error) {
 	return s.listenLocally(ctx)
 }
 
+// tlsConfig returns the configuration of a server with the files that are named.
+func tlsConfig(c *config.TLS, log *slog.Logger) (*tls.Config, error) {
+	o := tlsfiles.Options{ClientCA: c.ClientCA, RequireClient: c.RequireClientCertificate, Log: log}
+	for _, pair := range c.Certificates {
+		o.Certificates = append(o.Certificates, tlsfiles.Pair(pair))
+	}
+	return tlsfiles.Config(o)
+}
+
+// scheme is that of the URLs of the TCP address.
+func (s *Server) scheme() string {
+	if s.cfg.TLS != nil {
+		return "https"
+	}
+	return "http"
+}
+
 // findPublicURL says how clients reach the server: as the configuration does, or by
 // the address that it listens on.
 func (s *Server) findPublicURL() error {
 	addr, ok := s.tcp.Addr().(*net.TCPAddr)
-	if ok && !addr.IP.IsLoopback() {
-		s.log.Warn("plain HTTP is served beyond this machine: put a proxy in front that ends TLS", "listen", addr.String())
+	if ok && !addr.IP.IsLoopback() && s.cfg.TLS == nil {
+		s.log.Warn("plain HTTP is served beyond this machine: set tls in the configuration, or put a proxy in front that ends TLS", "listen", addr.String())
 	}
 	switch {
 	case s.cfg.PublicURL != nil:
@@ -77,7 +106,7 @@ func (s *Server) findPublicURL() error {
 	case ok && addr.IP.IsUnspecified():
 		return regcred.Errorf(regcred.Invalid, "listening on %s, which is every address of this machine: set public_url (--public-url) to how clients reach it, such as https://regcred.example.com", s.cfg.Listen)
 	default:
-		s.public = &url.URL{Scheme: "http", Host: s.tcp.Addr().String()}
+		s.public = &url.URL{Scheme: s.scheme(), Host: s.tcp.Addr().String()}
 	}
 	return nil
 }

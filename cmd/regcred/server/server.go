@@ -159,7 +159,7 @@ func (s *Server) assemble(version string) error {
 	if s.trusted, err = clusters(s.cfg.KubernetesTokens); err != nil {
 		return err
 	}
-	local := "http://" + s.tcp.Addr().String()
+	local := s.scheme() + "://" + s.tcp.Addr().String()
 	s.web = newWebServer(api.New(api.Options{
 		Service: s.svc, Authenticate: s.tokens.Authenticate, AuthenticateKubelet: s.authenticateKubelet,
 		Ready: s.ready, PublicURL: s.public, LocalURL: local, Log: s.log,
