@@ -52,20 +52,21 @@ func (s *Service) configure(caller regcred.Caller, c *regcred.Credential, settin
 	if !ok {
 		return regcred.Errorf(regcred.Invalid, "%s", s.noProvider(c.Provider))
 	}
-	secret := map[string]bool{}
-	for _, f := range p.Describe().Fields {
-		secret[f.Name] = f.Secret
+	fields := map[string]regcred.Field{}
+	for _, f := range p.Describe().AllFields() {
+		fields[f.Name] = f
 	}
 	c.Settings, c.Secrets = nil, nil
-	for name, value := range settings {
-		if secret[name] {
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		value, field := settings[name], fields[name]
+		if err := checkSetting(name, field, value.Reveal()); err != nil {
+			return err
+		}
+		if field.Secret {
 			c.Secrets = put(c.Secrets, name, value)
 		} else {
 			c.Settings = put(c.Settings, name, value.Reveal())
 		}
-	}
-	if err := checkSettings(*c); err != nil {
-		return err
 	}
 	if err := p.Check(*c); err != nil {
 		return err
@@ -90,19 +91,17 @@ func (s *Service) ownMeans(caller regcred.Caller, c regcred.Credential) error {
 	return nil
 }
 
-// checkSettings refuses settings with control characters, which could end a header or
-// a line where they are sent or shown. Keys in PEM have line breaks: secret ones may.
-func checkSettings(c regcred.Credential) error {
-	for _, name := range slices.Sorted(maps.Keys(c.Settings)) {
-		if value := c.Settings[name]; !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
-			return regcred.Errorf(regcred.Invalid, "the setting %q holds control characters, or is not UTF-8", name)
-		}
+// checkSetting refuses control characters, which could end a header or a line where the
+// setting is sent or shown. Keys and certificates in PEM have line breaks: fields that
+// are secret or an admin's may.
+func checkSetting(name string, field regcred.Field, value string) error {
+	breaks := ""
+	if field.Secret || field.Admin {
+		breaks = "\r\n\t"
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
-		control := func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune("\r\n\t", r) }
-		if value := c.Secrets[name].Reveal(); !utf8.ValidString(value) || strings.ContainsFunc(value, control) {
-			return regcred.Errorf(regcred.Invalid, "the setting %q holds control characters, or is not UTF-8", name)
-		}
+	control := func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune(breaks, r) }
+	if !utf8.ValidString(value) || strings.ContainsFunc(value, control) {
+		return regcred.Errorf(regcred.Invalid, "the setting %q holds control characters, or is not UTF-8", name)
 	}
 	return nil
 }
