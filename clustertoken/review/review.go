@@ -24,7 +24,8 @@ import (
 const (
 	// timeout bounds what the API server is asked for one token.
 	timeout = 10 * time.Second
-	// Reviews a second, and at once after a pause: what strangers send counts too.
+	// Reviews a second, and at once after a pause: what strangers send counts too, so
+	// that all clients (ClientContext) get the same share.
 	qps, burst = 50, 100
 )
 
@@ -45,6 +46,7 @@ type Reviewer struct {
 	o       Options
 	reviews rest.Interface
 	core    rest.Interface
+	turns   *turns
 }
 
 // New returns a Reviewer. It asks nobody before the first token.
@@ -57,14 +59,14 @@ func New(o Options) (*Reviewer, error) {
 	}
 	config := rest.CopyConfig(o.Config)
 	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
-	config.QPS, config.Burst, config.RateLimiter = qps, burst, nil
+	config.QPS, config.RateLimiter = -1, nil // turns are taken instead
 	transport, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, regcred.Errorf(regcred.Invalid, "the configuration for the API server: %w", err)
 	}
 	// A token goes to the API server alone, wherever that might send us.
 	transport.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	r := &Reviewer{o: o}
+	r := &Reviewer{o: o, turns: newTurns(qps, burst)}
 	if r.reviews, err = clientFor(config, transport, "/apis", authenticationv1.SchemeGroupVersion); err != nil {
 		return nil, err
 	}
@@ -90,6 +92,9 @@ func (r *Reviewer) Verify(ctx context.Context, _ time.Time, raw string) (cluster
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	if err := r.turns.wait(ctx); err != nil {
+		return clustertoken.Identity{}, err
+	}
 	var answer authenticationv1.TokenReview
 	err := r.reviews.Post().Resource("tokenreviews").Body(&authenticationv1.TokenReview{
 		Spec: authenticationv1.TokenReviewSpec{Token: raw, Audiences: []string{r.o.Audience}},
