@@ -22,6 +22,7 @@ import (
 	"regcred.dev/api"
 	"regcred.dev/catalog"
 	"regcred.dev/clustertoken"
+	"regcred.dev/clustertoken/review"
 	"regcred.dev/config"
 	"regcred.dev/deliver"
 	"regcred.dev/imageref"
@@ -171,7 +172,8 @@ func (s *Server) assemble(version string) error {
 		if c.LocalAddr().Network() == "unix" {
 			return api.LocalContext(ctx)
 		}
-		return ctx
+		host, _, _ := net.SplitHostPort(c.RemoteAddr().String())
+		return review.ClientContext(ctx, host)
 	}
 	return nil
 }
