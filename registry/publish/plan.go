@@ -32,13 +32,15 @@ func ParseCompression(s string) (Compression, error) {
 
 // job is one content to send, however many manifests refer to it.
 type job struct {
-	blob archive.Blob
+	blob  archive.Blob
+	layer bool
 	// pack says that it is to be compressed.
 	pack bool
 
 	// The outcome:
 	desc    ocispec.Descriptor
 	present bool // the repository had it already
+	linked  bool // its owner hosts it
 }
 
 // jobKey identifies a content within an image.
@@ -61,17 +63,17 @@ func packs(m *archive.Manifest, layer archive.Blob, c Compression) bool {
 	return c != None && !m.Stored() && layer.Descriptor.MediaType == ocispec.MediaTypeImageLayer
 }
 
-// plan lists the contents of an image.
-func plan(root *archive.Manifest, c Compression) map[jobKey]*job {
+// plan lists the contents of an image and of what is attached to it.
+func plan(img archive.Image, c Compression) map[jobKey]*job {
 	jobs := make(map[jobKey]*job)
-	for m := range root.All() {
+	for m := range img.Manifests() {
 		if m.IsIndex() {
 			continue
 		}
 		jobs[keyOf(m.Config, false)] = &job{blob: m.Config}
 		for _, l := range m.Layers {
 			pack := packs(m, l, c)
-			jobs[keyOf(l, pack)] = &job{blob: l, pack: pack}
+			jobs[keyOf(l, pack)] = &job{blob: l, layer: true, pack: pack}
 		}
 	}
 	return jobs

@@ -49,6 +49,12 @@ type Options struct {
 	// goroutine at a time, and the last time before Publish returns. A slow one
 	// holds nothing up: it sees fewer steps.
 	Progress func(Progress)
+	// Masks are layers that are not sent but referred to, where their owners host
+	// them. The destination has to be a Linker.
+	Masks []Mask
+	// Linked, if set, is called for each layer that is not sent because of a mask, with
+	// the name that it has in that and its owner's URL. Several may call it at once.
+	Linked func(name, url string)
 	// Log gets a line for each retry. Nil discards.
 	Log *slog.Logger
 }
@@ -58,16 +64,17 @@ type Result struct {
 	// Root describes the manifest or index that the tag now points to.
 	Root ocispec.Descriptor
 	// Sent and Present count the contents that were sent, and those that the
-	// repository had already.
-	Sent, Present int
+	// repository had already; Linked those that are referred to because of a mask.
+	Sent, Present, Linked int
 	// SentBytes is the size of the contents that were sent, in bytes.
 	SentBytes int64
 }
 
 // Publish copies img into repository and points tag to it; without a tag it can
-// be pulled by Result.Root.Digest only. Where it fails, the tag is what it was.
+// be pulled by Result.Root.Digest only. What is attached to it goes along, before the
+// tag. Where it fails, the tag is what it was.
 //
-// Errors: those of reading the archive; Invalid for a malformed name or tag, or
+// Errors: those of reading the archive; Invalid for a malformed name, tag or mask, or
 // where the registry refuses the image; Unauthenticated and Denied where it
 // refuses the caller; Unavailable where it cannot be reached, or failed three
 // times. The context's own error when that ends.
@@ -81,13 +88,21 @@ func Publish(ctx context.Context, dst Destination, img archive.Image, repository
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &publisher{dst: dst, repo: repository, o: o, jobs: plan(img.Root, o.Compression)}
+	p := &publisher{dst: dst, repo: repository, o: o}
+	if err := p.mask(); err != nil {
+		return Result{}, err
+	}
+	img, err := img.Resolve(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	p.jobs = plan(img, o.Compression)
 	p.progress = startProgress(o.Progress, p.jobs)
 	defer p.progress.stop()
 	if err := p.sendBlobs(ctx); err != nil {
 		return Result{}, err
 	}
-	root, err := p.sendManifests(ctx, img.Root, tag)
+	root, err := p.sendManifests(ctx, img, tag)
 	if err != nil {
 		return Result{}, err
 	}
@@ -100,44 +115,91 @@ type publisher struct {
 	repo     string
 	o        Options
 	jobs     map[jobKey]*job
+	masked   masked
+	linker   Linker // where there are masks
 	progress *progress
+}
+
+// mask reads the masks.
+func (p *publisher) mask() error {
+	var err error
+	if p.masked, err = newMasked(p.o.Masks); err != nil || len(p.masked) == 0 {
+		return err
+	}
+	var ok bool
+	if p.linker, ok = p.dst.(Linker); !ok {
+		return regcred.Errorf(regcred.Invalid, "this destination cannot refer to layers that others host: publish without masks, or to a regcred server")
+	}
+	return nil
 }
 
 func (p *publisher) result(root ocispec.Descriptor) Result {
 	r := Result{Root: root}
 	for _, j := range p.jobs {
-		if j.present {
+		switch {
+		case j.present:
 			r.Present++
-			continue
+		case j.linked:
+			r.Linked++
+		default:
+			r.Sent++
+			r.SentBytes += j.desc.Size
 		}
-		r.Sent++
-		r.SentBytes += j.desc.Size
 	}
 	return r
 }
 
-// sendManifests pushes all manifests, children first, and the root with its tag
-// last.
-func (p *publisher) sendManifests(ctx context.Context, root *archive.Manifest, tag string) (ocispec.Descriptor, error) {
+// sendManifests pushes all manifests, children first. The tag comes last: where
+// something is attached, that is pushed in between, when what it is about is there.
+func (p *publisher) sendManifests(ctx context.Context, img archive.Image, tag string) (ocispec.Descriptor, error) {
 	done := make(map[*archive.Manifest]ocispec.Descriptor)
-	for m := range root.All() {
-		data, desc, err := p.document(m, done)
-		if err != nil {
-			return desc, err
+	first := tag
+	if len(img.Attached) > 0 {
+		first = ""
+	}
+	if err := p.sendTree(ctx, img.Root, first, done); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	for _, a := range img.Attached {
+		if err := p.sendTree(ctx, a.Manifest, a.Tag, done); err != nil {
+			return ocispec.Descriptor{}, err
 		}
+	}
+	if first != tag {
+		return done[img.Root], p.sendManifest(ctx, img.Root, tag, done)
+	}
+	return done[img.Root], nil
+}
+
+// sendTree pushes a manifest with its tag, after what lies below it and is not done.
+func (p *publisher) sendTree(ctx context.Context, root *archive.Manifest, tag string, done map[*archive.Manifest]ocispec.Descriptor) error {
+	for m := range root.All() {
 		t := ""
 		if m == root {
 			t = tag
 		}
-		what := fmt.Sprintf("manifest %s", desc.Digest)
-		err = p.retry(ctx, what, func() error {
-			_, err := p.dst.PushManifest(ctx, p.repo, t, data, desc.MediaType)
-			return err
-		})
-		if err != nil {
-			return desc, err
+		if _, ok := done[m]; ok && t == "" {
+			continue
 		}
+		if err := p.sendManifest(ctx, m, t, done); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *publisher) sendManifest(ctx context.Context, m *archive.Manifest, tag string, done map[*archive.Manifest]ocispec.Descriptor) error {
+	data, desc, err := p.document(m, done)
+	if err != nil {
+		return err
+	}
+	what := fmt.Sprintf("manifest %s", desc.Digest)
+	err = p.retry(ctx, what, func() error {
+		_, err := p.dst.PushManifest(ctx, p.repo, tag, data, desc.MediaType)
+		return err
+	})
+	if err == nil {
 		done[m] = desc
 	}
-	return done[root], nil
+	return err
 }

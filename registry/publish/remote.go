@@ -41,12 +41,13 @@ func Remote(serverURL string, token regcred.Secret, transport http.RoundTripper)
 	if err != nil {
 		return nil, regcred.Errorf(regcred.Invalid, "%.200q is no server's URL: %w", serverURL, err)
 	}
-	return &remote{Interface: dst, transport: t}, nil
+	return &remote{Interface: dst, host: u.Host, transport: t}, nil
 }
 
 // remote is a client that also takes back uploads, which ociclient's does not.
 type remote struct {
 	ociregistry.Interface
+	host      string
 	transport *originTransport
 }
 
@@ -72,16 +73,24 @@ const cancelTimeout = 5 * time.Second
 // "Cancel a blob upload"), also where the upload failed because its context ended.
 func (w *remoteUpload) Cancel() error {
 	u, err := url.Parse(w.ID())
-	if err != nil || originOf(u) != w.transport.origin {
+	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), cancelTimeout)
+	return w.transport.discard(w.ctx, u)
+}
+
+// discard ends an upload at the transport's origin.
+func (t *originTransport) discard(ctx context.Context, u *url.URL) error {
+	if originOf(u) != t.origin {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, u.String(), nil)
 	if err != nil {
 		return err
 	}
-	resp, err := w.transport.RoundTrip(req)
+	resp, err := t.RoundTrip(req)
 	if err != nil {
 		return err
 	}

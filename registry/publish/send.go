@@ -66,7 +66,7 @@ func (w *worker) send(ctx context.Context, j *job) error {
 		if j.pack {
 			j.desc, j.present, err = w.sendPacked(ctx, j.blob, read)
 		} else {
-			j.desc, j.present, err = w.sendAsIs(ctx, j.blob, read)
+			err = w.sendAsIs(ctx, j, read)
 		}
 		if err != nil {
 			read.takeBack()
@@ -81,21 +81,37 @@ func (w *worker) send(ctx context.Context, j *job) error {
 	return err
 }
 
-// sendAsIs passes a content through unchanged.
-func (w *worker) sendAsIs(ctx context.Context, b archive.Blob, read *progressReader) (ocispec.Descriptor, bool, error) {
-	desc, err := b.Identify(ctx)
-	if err != nil {
-		return desc, false, &sourceError{err}
+// sendAsIs passes a content through unchanged, or refers to it where its owner hosts
+// it.
+func (w *worker) sendAsIs(ctx context.Context, j *job, read *progressReader) error {
+	var err error
+	if j.desc, err = j.blob.Identify(ctx); err != nil {
+		return &sourceError{err}
 	}
-	if present, err := w.has(ctx, desc.Digest); present || err != nil {
-		return desc, present, err
+	if j.present, err = w.has(ctx, j.desc.Digest); j.present || err != nil {
+		return err
 	}
-	src, err := openSource(b, read)
+	if name, at, ok := w.masked.find(j.desc.Digest, j.blob.V1ID); ok && j.layer {
+		return w.link(ctx, j, name, at)
+	}
+	src, err := openSource(j.blob, read)
 	if err != nil {
-		return desc, false, err
+		return err
 	}
 	defer src.Close()
-	return desc, false, src.cause(w.push(ctx, desc, src))
+	return src.cause(w.push(ctx, j.desc, src))
+}
+
+// link refers to a layer that its owner hosts.
+func (w *worker) link(ctx context.Context, j *job, name, at string) error {
+	if err := w.linker.LinkBlob(ctx, w.repo, j.desc, at); err != nil {
+		return err
+	}
+	j.linked = true
+	if w.o.Linked != nil {
+		w.o.Linked(name, at)
+	}
+	return nil
 }
 
 // sendPacked compresses a layer and sends it.
