@@ -67,9 +67,9 @@ var rules = []rule{
 	{packages: "registry/dockerv1", imports: "regcred", libraries: "any"},
 	{packages: "registry/archive", imports: "regcred internal/web registry/dockerv1", libraries: "any"},
 	{packages: "registry/archive/archivetest", libraries: "any"},
-	{packages: "registry/raas", imports: "regcred registry/archive"},
+	{packages: "registry/raas", imports: "regcred registry/archive", tests: "registry/archive/archivetest"},
 	{packages: "registry/publish", imports: "regcred registry/archive registry/dockerv1", libraries: "any",
-		tests: "registry/archive/archivetest"},
+		tests: "registry registry/archive/archivetest registry/blob token"},
 
 	{packages: "cloudfoundry", imports: "regcred internal/jwks internal/web", libraries: "github.com/go-jose/go-jose/v4"},
 	{packages: "cloudfoundry/...", imports: "regcred imageref keyring deliver cloudfoundry", libraries: "any"},
