@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -46,26 +47,33 @@ func (p *paths) link(segment string, to *paths) {
 func (p *paths) cover(s string) bool {
 	at := map[*paths]bool{p: true}
 	for segment := range strings.SplitSeq(strings.Trim(path.Clean("/"+s), "/"), "/") {
-		if segment == "" { // of the path "/", which no variable stands for
-			return false
-		}
 		after := map[*paths]bool{}
 		for node := range at {
-			for word, nodes := range node.next {
-				if word != segment && !strings.HasPrefix(word, "$") {
-					continue
+			for _, n := range node.step(segment) {
+				if len(n.next) == 0 {
+					return true
 				}
-				for _, n := range nodes {
-					if len(n.next) == 0 {
-						return true
-					}
-					after[n] = true
-				}
+				after[n] = true
 			}
 		}
 		at = after
 	}
 	return false
+}
+
+// step returns the nodes to which a segment leads. An empty one, which is that of the
+// path "/", leads nowhere.
+func (p *paths) step(segment string) []*paths {
+	if segment == "" {
+		return nil
+	}
+	nodes := slices.Clone(p.next[segment])
+	for word, to := range p.next {
+		if strings.HasPrefix(word, "$") && word != segment {
+			nodes = append(nodes, to...)
+		}
+	}
+	return nodes
 }
 
 // parsePaths reads the paths of a certificate of version 3, as Candlepin writes them:

@@ -182,7 +182,7 @@ func TestManyPaths(t *testing.T) {
 // above the paths.
 func TestBrokenPaths(t *testing.T) {
 	whole := writePaths("/content/dist/$releasever/os", "/content/acme", "/content/dist/extras")
-	for n := range len(whole) {
+	for n := range whole {
 		if p, err := parsePaths(whole[:n]); err == nil {
 			t.Errorf("cut to %d bytes of %d: %v", n, len(whole), p)
 		}

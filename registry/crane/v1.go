@@ -198,7 +198,7 @@ func (h *Handler) v1Error(w http.ResponseWriter, r *http.Request, err error) {
 func text(w http.ResponseWriter, status int, s string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, s) // it fails where the client went away
+	_, _ = io.WriteString(w, s) //nolint:gosec // as plain text; it fails where the client went away
 }
 
 // status returns that of an answer with an error. Faults of the server are logged.

@@ -141,13 +141,13 @@ func (c *v1Client) get(t testing.TB, path string, prepare func(*http.Request)) (
 }
 
 // ask gets a JSON with the tokens.
-func (c *v1Client) ask(t testing.TB, path string, v any) (http.Header, error) {
+func (c *v1Client) ask(t testing.TB, path string, v any) error {
 	t.Helper()
-	header, body, err := c.get(t, path, c.authorize)
-	if err == nil && v != nil {
+	_, body, err := c.get(t, path, c.authorize)
+	if err == nil {
 		err = json.Unmarshal(body, v)
 	}
-	return header, err
+	return err
 }
 
 func (c *v1Client) authorize(r *http.Request) {
@@ -193,15 +193,15 @@ func (c *v1Client) pull(t testing.TB, repo, tag string) (v1Image, error) {
 		return nil, err
 	}
 	var id string
-	if _, err := c.ask(t, "/v1/repositories/"+repo+"/tags/"+tag, &id); err != nil {
+	if err := c.ask(t, "/v1/repositories/"+repo+"/tags/"+tag, &id); err != nil {
 		return nil, err
 	}
 	var tags map[string]string
-	if _, err := c.ask(t, "/v1/repositories/"+repo+"/tags", &tags); err != nil || tags[tag] != id {
+	if err := c.ask(t, "/v1/repositories/"+repo+"/tags", &tags); err != nil || tags[tag] != id {
 		t.Errorf("the tags are %v, %v", tags, err)
 	}
 	var ancestry []string
-	if _, err := c.ask(t, "/v1/images/"+id+"/ancestry", &ancestry); err != nil {
+	if err := c.ask(t, "/v1/images/"+id+"/ancestry", &ancestry); err != nil {
 		return nil, err
 	}
 	if len(ancestry) == 0 || ancestry[0] != id {

@@ -39,7 +39,8 @@ func (d *Directory) Run(ctx context.Context) error {
 		case <-fire:
 			fire = nil
 			d.lookAndWatch(w)
-		case <-lost:
+		case err := <-lost:
+			d.log.Warn("changes of the metadata were missed; it is looked at again", "err", err)
 			fire = soon(fire)
 		case e := <-events:
 			if d.concerns(e.Name) {
