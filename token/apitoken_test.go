@@ -105,7 +105,8 @@ func TestAuthenticateRefuses(t *testing.T) {
 }
 
 // TestUnknownCostsTheSame checks, by what is done and not by the clock, that the
-// store is asked once and the answer reads the same whether an id exists or not.
+// store is asked once and the answer reads the same whether an id exists or not
+// (CVE-2023-20902, CVE-2025-54999).
 func TestUnknownCostsTheSame(t *testing.T) {
 	store := &counting{TokenStore: memory.New()}
 	s := newService(t, store, token.Options{})

@@ -102,7 +102,8 @@ func TestHonestForgery(t *testing.T) {
 	}
 }
 
-// TestForgedHeaders attacks the signature by what the header says.
+// TestForgedHeaders attacks the signature by what the header says (CVE-2025-24976,
+// CVE-2026-33322, CVE-2024-5798).
 func TestForgedHeaders(t *testing.T) {
 	a := newAttacker(t)
 	public := a.server.Public().(ed25519.PublicKey)
@@ -171,6 +172,7 @@ func TestForgedClaims(t *testing.T) {
 		{"expiry is no number", map[string]any{"exp": "tomorrow"}, "claims are malformed"},
 		{"expiry is huge", map[string]any{"exp": 1e300}, "claims are malformed"},
 		{"expired", map[string]any{"exp": now.Unix() - 1}, "it expired at"},
+		{"a scope that is none", map[string]any{"within": "acme"}, "claims are malformed"},
 		{"issued tomorrow", map[string]any{"iat": now.Unix() + 86400, "exp": now.Unix() + 90000}, "issued in the future"},
 	}
 	for _, test := range tests {
@@ -189,7 +191,7 @@ func TestForgedClaims(t *testing.T) {
 	}
 }
 
-// TestForgedText attacks the parser.
+// TestForgedText attacks the parser (CVE-2025-27144, CVE-2025-30204, CVE-2025-59043).
 func TestForgedText(t *testing.T) {
 	a := newAttacker(t)
 	raw := a.honest().token(t)

@@ -1,6 +1,7 @@
 package token_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,10 +27,13 @@ func TestRoundTrip(t *testing.T) {
 		})
 		issued := time.UnixMicro(rapid.Int64Range(0, 4e15).Draw(t, "issued")).UTC() // until 2096
 		want := token.Claims{
-			ID:        rapid.StringN(1, 40, -1).Draw(t, "id"),
-			Subject:   rapid.StringN(1, 40, -1).Draw(t, "subject"),
-			Use:       rapid.SampledFrom([]string{token.UseLogin, token.UseAccess}).Draw(t, "use"),
-			Grants:    rapid.SliceOfN(grant, 1, 4).Draw(t, "grants"),
+			ID:      rapid.StringN(1, 40, -1).Draw(t, "id"),
+			Subject: rapid.StringN(1, 40, -1).Draw(t, "subject"),
+			Use:     rapid.SampledFrom([]string{token.UseLogin, token.UseAccess}).Draw(t, "use"),
+			Grants:  rapid.SliceOfN(grant, 1, 4).Draw(t, "grants"),
+			Scope: rapid.SampledFrom([]regcred.Scope{
+				regcred.Foundation, regcred.OrgScope("acme"), regcred.SpaceScope("acme", "dev"), regcred.AppScope("a", "b", "ünïcode \"c\""),
+			}).Draw(t, "scope"),
 			IssuedAt:  issued,
 			ExpiresAt: issued.Add(time.Duration(rapid.Int64Range(1, 86400e6).Draw(t, "lifetime")) * time.Microsecond),
 		}
@@ -94,6 +98,27 @@ func TestSignRefusesWhatVerifyWould(t *testing.T) {
 	}
 	_, err := newService(t, memory.New(), token.Options{}).Sign(c)
 	wantError(t, err, regcred.TooLarge, "400 repositories", "")
+}
+
+// TestWidestAPIToken signs a Bearer token for all that the widest API token may pull.
+func TestWidestAPIToken(t *testing.T) {
+	s := newService(t, memory.New(), token.Options{})
+	id := strings.Repeat("s", 253)
+	made, _, err := s.CreateAPIToken(t.Context(), regcred.APIToken{
+		Name: "wide", Role: regcred.RolePuller, Scope: regcred.AppScope(id, id, id),
+		Repositories: slices.Repeat([]string{strings.Repeat("r", 255)}, 32),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := login()
+	c.Scope, c.Grants = made.Scope, nil
+	for _, repository := range made.Repositories {
+		c.Grants = append(c.Grants, token.Grant{Repository: repository, Actions: []string{token.Pull}})
+	}
+	if got, err := s.Verify(now, sign(t, s, c), token.UseLogin); err != nil || len(got.Grants) != 32 {
+		t.Errorf("%d grants, %v", len(got.Grants), err)
+	}
 }
 
 // TestLife checks a token at the edges of its life.

@@ -81,6 +81,7 @@ func TestAccess(t *testing.T) {
 		{"GET", "/regcred/v1/status", "", adminOnly(200)},
 		{"POST", "/regcred/v1/targets/actions/confirm?name=none", "", adminOnly(404)},
 		{"GET", "/regcred/v1/tokens", "", adminOnly(200)},
+		{"GET", "/regcred/v1/audit", "", adminOnly(200)},
 		{"POST", "/regcred/v1/tokens", `{"name": "x", "role": "reader"}`, adminOnly(201)},
 		{"POST", "/regcred/v1/tokens", `{"name": "x", "role": "pusher", "repositories": ["acme/*"]}`, adminOnly(201)},
 		{"DELETE", "/regcred/v1/tokens/none", "", adminOnly(404)},
@@ -128,6 +129,27 @@ func patternOf(method, path string) string {
 	}
 	_, pattern := mux.Handler(&http.Request{Method: method, URL: u, Host: "x"})
 	return pattern
+}
+
+// TestTokenUse: when a token was last used is known after a restart too, though it is
+// not written at each use.
+func TestTokenUse(t *testing.T) {
+	cfg := config.Default()
+	cfg.DataDir = t.TempDir()
+	r, stop := start(t, cfg)
+	tok, err := r.local.CreateToken(t.Context(), client.TokenRequest{Name: "customer", Role: "puller", Repositories: []string{"acme/*"}})
+	if err != nil || tok.LastUsedAt != nil {
+		t.Fatalf("%+v, %v", tok, err)
+	}
+	if status, body := r.do(http.MethodGet, "/regcred/v1/providers", tok.Secret, ""); status != http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	stop()
+	r, _ = start(t, cfg)
+	list, err := r.local.Tokens(t.Context())
+	if err != nil || len(list) != 2 || list[1].LastUsedAt == nil || list[1].LastUsedAt.Before(tok.CreatedAt) || len(list[1].Repositories) != 1 {
+		t.Errorf("tokens: %+v, %v", list, err)
+	}
 }
 
 func TestTokenEnds(t *testing.T) {
