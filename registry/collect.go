@@ -39,6 +39,8 @@ type Collection struct {
 	// Content is all that is stored, Links are those of all repositories to it.
 	Content Amount `json:"content"`
 	Links   int    `json:"links"`
+	// Tags are those that retention dropped, as REPOSITORY:TAG.
+	Tags []string `json:"tags,omitempty"`
 	// Manifests and Blobs are the links that were removed from repositories, since
 	// nothing there reached them (Retention.Untagged).
 	Manifests Amount `json:"manifests"`
@@ -62,8 +64,9 @@ type collector struct {
 	s     *Storage
 	began time.Time
 
-	content digestSet // marked where it has a link
-	unnamed map[string]bool
+	content digestSet               // marked where it has a link
+	unnamed map[string]bool         // repositories that have links
+	pulls   map[countedAs]time.Time // when tags were last pulled; nil until it is asked for
 
 	mu     sync.Mutex
 	result Collection
@@ -100,11 +103,17 @@ func (c *collector) repositories(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		keep := c.s.policy.For(repo).Keep
-		if keep == nil || keep.Untagged == 0 {
+		rule := c.s.policy.For(repo)
+		if rule.Keep == nil {
 			continue
 		}
-		err := c.collectUntagged(ctx, repo, keep.Untagged)
+		if err := c.retain(ctx, repo, rule); err != nil {
+			return err
+		}
+		if rule.Keep.Untagged == 0 {
+			continue
+		}
+		err := c.collectUntagged(ctx, repo, rule.Keep.Untagged)
 		if err != nil && regcred.CodeOf(err) == regcred.Corrupt {
 			c.skip(repo, err)
 			continue
@@ -211,14 +220,14 @@ const (
 func (m marker) fate(unlinked bool, began time.Time, grace, takeover time.Duration) fate {
 	age := began.Sub(m.At)
 	switch {
-	case m.State == stateDeleting && age >= takeover:
-		return fateDeleted
-	case m.State == stateDeleting:
+	case m.State == stateDeleting && age < takeover:
 		return fateWaits
-	case m.State != stateCondemned, !unlinked:
+	case !unlinked:
 		return fateSpared
-	case age < grace:
+	case m.State == stateCondemned && age < grace:
 		return fateWaits
+	case m.State != stateCondemned && m.State != stateDeleting: // damaged
+		return fateSpared
 	}
 	return fateDeleted
 }

@@ -285,6 +285,11 @@ func TestTakeOver(t *testing.T) {
 		if got, err := readAll(s.GetBlob(t.Context(), "b", d)); err != nil || !strings.HasSuffix(got, "content") {
 			t.Errorf("%q, %v", got, err)
 		}
+		for _, repo := range []string{"a", "b"} {
+			if err := s.DeleteBlob(t.Context(), repo, d); err != nil {
+				t.Fatal(err)
+			}
+		}
 		leave()
 		time.Sleep(15 * time.Minute)
 		if got := collect(t, s, registry.CollectOptions{}); got.Deleted.Count != 1 {

@@ -11,16 +11,21 @@ import (
 )
 
 // DeleteBlob implements ociregistry.Interface: the repository no longer has the
-// blob. Manifests that refer to it stay. Errors: ErrNameUnknown, ErrBlobUnknown.
+// blob. Manifests that refer to it stay. Errors: ErrNameUnknown, ErrBlobUnknown;
+// Denied where an immutable tag needs it.
 func (s *Storage) DeleteBlob(ctx context.Context, repo string, d digest.Digest) error {
 	if _, err := s.ResolveBlob(ctx, repo, d); err != nil {
+		return err
+	}
+	if err := s.checkHeld(ctx, repo, d); err != nil {
 		return err
 	}
 	return s.blobs.Delete(ctx, blobKey(repo, d), Condition{})
 }
 
 // DeleteManifest implements ociregistry.Interface. The tags that point at the
-// manifest go with it. Errors: ErrNameUnknown, ErrManifestUnknown.
+// manifest go with it. Errors: ErrNameUnknown, ErrManifestUnknown; Denied where an
+// immutable tag needs it.
 //
 // What points at the manifest goes first, so that nothing points at nothing where
 // this is interrupted. Then the link goes, and what pushes wrote meanwhile:
@@ -28,6 +33,9 @@ func (s *Storage) DeleteBlob(ctx context.Context, repo string, d digest.Digest) 
 func (s *Storage) DeleteManifest(ctx context.Context, repo string, d digest.Digest) error {
 	desc, err := s.ResolveManifest(ctx, repo, d)
 	if err != nil {
+		return err
+	}
+	if err := s.checkHeld(ctx, repo, d); err != nil {
 		return err
 	}
 	if err := s.dropPointers(ctx, repo, desc, s.drop); err != nil {
@@ -112,10 +120,22 @@ func (s *Storage) pointsAt(ctx context.Context, key string, d digest.Digest) (ve
 }
 
 // DeleteTag implements ociregistry.Interface: the manifest stays. Errors:
-// ErrNameUnknown, ErrManifestUnknown.
+// ErrNameUnknown, ErrManifestUnknown; Denied where the tag is immutable.
 func (s *Storage) DeleteTag(ctx context.Context, repo, tag string) error {
 	if _, err := s.ResolveTag(ctx, repo, tag); err != nil && regcred.CodeOf(err) != regcred.Corrupt {
 		return err
 	}
-	return s.blobs.Delete(ctx, tagsPrefix(repo)+tag, Condition{})
+	if s.policy.For(repo).immutable(tag) {
+		return errImmutable(repo, tag)
+	}
+	for range tagTries {
+		old, condition, err := s.findTag(ctx, repo, tag)
+		if err != nil || condition.Absent() {
+			return err
+		}
+		if err := s.dropTag(ctx, repo, tag, old, condition); !raced(err) {
+			return err
+		}
+	}
+	return errTagContended(repo, tag)
 }

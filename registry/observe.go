@@ -58,6 +58,7 @@ func (s *Server) observe(rec *recorder, r *http.Request) {
 			s.metrics.pushes.Inc()
 		}
 	}
+	s.count(rec, r.Method, status)
 	if !s.log.Enabled(r.Context(), slog.LevelDebug) {
 		return
 	}
@@ -84,12 +85,16 @@ type recorder struct {
 	sent     int64
 	subject  string
 	resource resource
+	// repo and tag are those of the request, redirected the bytes that the client is
+	// to get elsewhere.
+	repo, tag  string
+	redirected int64
 }
 
 // newRecorder returns a recorder of w, and replaces the body of r by one that
-// counts.
-func newRecorder(w http.ResponseWriter, r *http.Request) *recorder {
-	b := &body{ReadCloser: r.Body}
+// counts, and that breaks off where the client sends none of it for the patience.
+func newRecorder(w http.ResponseWriter, r *http.Request, patience time.Duration) *recorder {
+	b := &body{ReadCloser: r.Body, conn: http.NewResponseController(w), patience: patience}
 	r.Body = b
 	return &recorder{ResponseWriter: w, body: b, began: time.Now()}
 }
@@ -122,13 +127,23 @@ func (r *recorder) ReadFrom(src io.Reader) (int64, error) {
 // body counts what is read of a request, and remembers that it broke off.
 type body struct {
 	io.ReadCloser
-	n   int64
-	err error
+	conn     *http.ResponseController
+	patience time.Duration
+	n        int64
+	err      error
 }
 
+// Read implements io.Reader. The client has to send something of the body before the
+// patience is over, each time anew. Deadlines that the connection does not have (in
+// tests) are none.
 func (b *body) Read(p []byte) (int, error) {
+	_ = b.conn.SetReadDeadline(time.Now().Add(b.patience))
 	n, err := b.ReadCloser.Read(p)
 	b.n += int64(n)
+	if err != nil {
+		// What comes after the body is waited for by others, for as long as they like.
+		_ = b.conn.SetReadDeadline(time.Time{})
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		b.err = err
 	}

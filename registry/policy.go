@@ -51,6 +51,11 @@ type Retention struct {
 	// say) stays as long as that does. 0 is for ever; less than a day is a day, so
 	// that nothing goes whose push is still under way.
 	Untagged time.Duration
+	// History is how many of the manifests that a tag pointed at before are
+	// remembered, so that the tag can be rolled back to them; 0 means DefaultHistory,
+	// less than that none. What is remembered counts as untagged since the tag was
+	// moved or deleted.
+	History int
 }
 
 // For returns the rule that holds for a repository.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"time"
 
 	"cuelabs.dev/go/oci/ociregistry"
 	"github.com/opencontainers/go-digest"
@@ -26,7 +27,8 @@ func (s *Storage) PushManifest(ctx context.Context, repo, tag string, data []byt
 //
 // Errors: ErrNameInvalid; ErrDigestInvalid where the manifest has another digest;
 // ErrManifestInvalid; ErrManifestBlobUnknown where the repository lacks something
-// that the manifest needs; TooLarge over MaxSmall bytes.
+// that the manifest needs; TooLarge over MaxSmall bytes; Denied where a tag is
+// immutable and points at another manifest.
 func (s *Storage) PushManifestAs(ctx context.Context, repo string, d digest.Digest, tags []string, data []byte, mediaType string) (ociregistry.Descriptor, error) {
 	none := ociregistry.Descriptor{}
 	if err := checkRepository(repo); err != nil {
@@ -49,6 +51,11 @@ func (s *Storage) PushManifestAs(ctx context.Context, repo string, d digest.Dige
 	m, err := parseManifest(data, mediaType)
 	if err != nil {
 		return none, err
+	}
+	for _, tag := range tags {
+		if err := s.checkMove(ctx, repo, tag, d); err != nil {
+			return none, err
+		}
 	}
 	for _, d := range m.references() {
 		if err := s.checkReference(ctx, repo, d); err != nil {
@@ -122,7 +129,7 @@ func (s *Storage) pointAt(ctx context.Context, repo string, tags []string, data 
 		return err
 	}
 	for _, tag := range tags {
-		if err := s.putPointer(ctx, tagsPrefix(repo)+tag, desc); err != nil {
+		if err := s.moveTag(ctx, repo, tag, desc); err != nil {
 			return err
 		}
 	}
@@ -132,6 +139,8 @@ func (s *Storage) pointAt(ctx context.Context, repo string, tags []string, data 
 // pointer is what points at a manifest: a tag, or an entry in a list of referrers.
 type pointer struct {
 	ociregistry.Descriptor
+	// At is when it was written; zero in those of older versions.
+	At time.Time `json:"at,omitzero"`
 	// Write is another one in every write. The version of an object is made of its
 	// content: without it, a deletion could not tell a pointer that it found from
 	// the same one written anew.
@@ -140,7 +149,7 @@ type pointer struct {
 
 // encodePointer returns a pointer at a manifest. Errors: TooLarge.
 func encodePointer(desc ociregistry.Descriptor) ([]byte, error) {
-	data, err := encodeJSON(pointer{desc, rand.Text()})
+	data, err := encodeJSON(pointer{desc, time.Now().UTC(), rand.Text()})
 	if err == nil && len(data) > MaxSmall {
 		err = regcred.Errorf(regcred.TooLarge, "the annotations of the manifest take more than %d bytes in the list of referrers: shorten them", MaxSmall)
 	}

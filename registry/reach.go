@@ -118,6 +118,25 @@ func (r *reach) tagged(ctx context.Context) ([]digest.Digest, error) {
 		}
 		roots = append(roots, p.Digest)
 	}
+	return r.remembered(ctx, roots)
+}
+
+// remembered adds what tags pointed at since the cutoff.
+func (r *reach) remembered(ctx context.Context, roots []digest.Digest) ([]digest.Digest, error) {
+	for info, err := range r.s.blobs.List(ctx, historyPrefix(r.repo), "") {
+		if err != nil {
+			return nil, err
+		}
+		h, _, err := r.s.findHistory(ctx, info.Key)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range h.Earlier {
+			if !e.ReplacedAt.Before(r.cutoff) {
+				roots = append(roots, e.Digest)
+			}
+		}
+	}
 	return roots, nil
 }
 

@@ -75,4 +75,7 @@ func redirect(w http.ResponseWriter, b Blob, to *url.URL) {
 	h.Set("Location", to.String())
 	h.Set("Content-Length", "0")
 	w.WriteHeader(http.StatusTemporaryRedirect)
+	if rec, ok := w.(*recorder); ok {
+		rec.redirected = b.Size
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -37,11 +38,18 @@ type Options struct {
 	// pull a repository. Clients without a login get a Bearer token for it too: Docker
 	// asks for one before it pulls anything. nil means that there is none.
 	Elsewhere func(r *http.Request, repo string) bool
+	// Patience is how long a client that sends content may send none of it before it
+	// is cut. What came until then is kept: the upload can be gone on with. 0 means
+	// DefaultPatience.
+	Patience time.Duration
 	// Log gets each request at debug level and faults at error level; nil discards.
 	Log *slog.Logger
 	// Metrics is where the server's metrics are registered; nil means nowhere.
 	Metrics prometheus.Registerer
 }
+
+// DefaultPatience is how long clients may stall.
+const DefaultPatience = time.Minute
 
 // Server serves a registry by the OCI distribution specification, to whom a login
 // of regcred allows it: an API token or a registry login as the password of HTTP
@@ -57,6 +65,7 @@ type Server struct {
 	elsewhere func(r *http.Request, repo string) bool
 	redirect  Redirect
 	owners    []string
+	patience  time.Duration
 	log       *slog.Logger
 	metrics   *metrics
 }
@@ -86,7 +95,8 @@ func New(o Options) (*Server, error) {
 	}
 	return &Server{
 		storage: o.Storage, tokens: o.Tokens, public: o.PublicURL, proxies: o.TrustedProxies,
-		elsewhere: o.Elsewhere, redirect: o.Redirect, owners: o.Owners, log: o.Log, metrics: m,
+		elsewhere: o.Elsewhere, redirect: o.Redirect, owners: o.Owners,
+		patience: cmp.Or(o.Patience, DefaultPatience), log: o.Log, metrics: m,
 	}, nil
 }
 
@@ -98,7 +108,7 @@ var (
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	rec := newRecorder(w, r)
+	rec := newRecorder(w, r, s.patience)
 	defer s.observe(rec, r)
 	h := rec.Header()
 	h["Docker-Distribution-Api-Version"] = apiVersion
@@ -116,7 +126,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serveRegistry(rec *recorder, r *http.Request) {
 	q, err := parsePath(r.URL.Path)
 	if err == nil {
-		rec.resource = q.resource
+		rec.resource, rec.repo, rec.tag = q.resource, q.repo, q.tag
 		err = s.dispatch(rec, r, q)
 	}
 	if err == nil {

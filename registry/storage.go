@@ -32,6 +32,8 @@ type Storage struct {
 	locator            Locator // nil where the Blobs are none
 	policy             Policy
 	hashes             hashes
+	statistics         statistics
+	repositoryMetrics  *repositoryMetrics
 	patience, takeover time.Duration // the constants, but in tests
 }
 
@@ -58,7 +60,7 @@ const (
 // NewStorage returns the registry that is kept in blobs.
 func NewStorage(blobs Blobs, o StorageOptions) *Storage {
 	c := newCache(blobs, cmp.Or(o.CacheSize, DefaultCacheSize), cmp.Or(o.MaxAge, DefaultMaxAge))
-	s := &Storage{blobs: c, cache: c, policy: o.Policy, patience: patience, takeover: takeover}
+	s := &Storage{blobs: c, cache: c, policy: o.Policy, patience: patience, takeover: takeover, repositoryMetrics: newRepositoryMetrics()}
 	s.locator, _ = blobs.(Locator)
 	return s
 }

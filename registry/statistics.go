@@ -1,0 +1,168 @@
+package registry
+
+import (
+	"hash/maphash"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Counts are what was counted of a repository or tag.
+type Counts struct {
+	// Pulls are manifests sent. Of those that were asked for by digest, as clients do
+	// with the parts of an index, no tag is known.
+	Pulls int64 `json:"pulls,omitempty"`
+	// Checks are HEAD requests for a tag's manifest: how some clients begin a pull, and
+	// all that others do to see that they have it already.
+	Checks int64 `json:"checks,omitempty"`
+	// PulledBytes are bytes of manifests and blobs sent, or that clients were sent to
+	// the storage for.
+	PulledBytes int64 `json:"pulledBytes,omitempty"`
+	// Pushes are manifests stored, PushedBytes the bytes of manifests and blobs
+	// received.
+	Pushes      int64 `json:"pushes,omitempty"`
+	PushedBytes int64 `json:"pushedBytes,omitempty"`
+	// LastPulledAt is when a manifest was last sent or checked, LastPushedAt when one
+	// was last stored; zero for never.
+	LastPulledAt time.Time `json:"lastPulledAt,omitzero"`
+	LastPushedAt time.Time `json:"lastPushedAt,omitzero"`
+}
+
+// add adds what was counted elsewhere.
+func (c *Counts) add(o Counts) {
+	c.Pulls += o.Pulls
+	c.Checks += o.Checks
+	c.PulledBytes += o.PulledBytes
+	c.Pushes += o.Pushes
+	c.PushedBytes += o.PushedBytes
+	c.LastPulledAt = later(c.LastPulledAt, o.LastPulledAt)
+	c.LastPushedAt = later(c.LastPushedAt, o.LastPushedAt)
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// countedAs is what Counts are of: a tag of a repository, or with no tag the blobs
+// and the manifests by digest.
+type countedAs struct{ repo, tag string }
+
+// statistics counts in memory, until keepStatistics takes it. The zero statistics are
+// ready for use.
+type statistics struct {
+	shards [16]statisticsShard
+}
+
+type statisticsShard struct {
+	mu     sync.Mutex
+	counts map[countedAs]Counts
+}
+
+var statisticsSeed = maphash.MakeSeed()
+
+// Count counts something that was done with a repository's tag, "" for none: some
+// lines of memory, no I/O. The names have to be of what exists: they are remembered.
+func (s *Storage) Count(repo, tag string, c Counts) {
+	as := countedAs{repo, tag}
+	shards := &s.statistics.shards
+	shard := &shards[maphash.Comparable(statisticsSeed, as)%uint64(len(shards))]
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if shard.counts == nil {
+		shard.counts = map[countedAs]Counts{}
+	}
+	sum := shard.counts[as]
+	sum.add(c)
+	shard.counts[as] = sum
+}
+
+// take returns what was counted since the last call.
+func (s *statistics) take() map[countedAs]Counts {
+	all := map[countedAs]Counts{}
+	for i := range s.shards {
+		shard := &s.shards[i]
+		shard.mu.Lock()
+		maps.Copy(all, shard.counts)
+		shard.counts = nil
+		shard.mu.Unlock()
+	}
+	return all
+}
+
+// maxLabels bounds how many repositories have metrics of their own.
+const maxLabels = 200
+
+// otherLabel is the repository of the metrics of all others. It is no valid name.
+const otherLabel = "(other)"
+
+// repositoryMetrics are counters by repository, of the first repositories that are
+// counted since the process began, and of all others together.
+type repositoryMetrics struct {
+	pulls, checks, pulledBytes, pushes, pushedBytes *prometheus.CounterVec
+
+	mu    sync.Mutex
+	known map[string]bool
+}
+
+func newRepositoryMetrics() *repositoryMetrics {
+	counter := func(name, help string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "regcred", Subsystem: "registry", Name: "repository_" + name, Help: help,
+		}, []string{"repository"})
+	}
+	return &repositoryMetrics{
+		pulls:       counter("pulls_total", "Manifests sent, by repository."),
+		checks:      counter("checks_total", "HEAD requests for a tag's manifest, by repository."),
+		pulledBytes: counter("pulled_bytes_total", "Bytes of manifests and blobs sent or redirected to, by repository."),
+		pushes:      counter("pushes_total", "Manifests stored, by repository."),
+		pushedBytes: counter("pushed_bytes_total", "Bytes of manifests and blobs received, by repository."),
+		known:       map[string]bool{},
+	}
+}
+
+// RepositoryMetrics returns metrics by repository, to be registered. They are as old
+// as what KeepStatistics wrote last. At most 200 repositories have their own; the rest
+// is counted under "(other)".
+func (s *Storage) RepositoryMetrics() prometheus.Collector { return s.repositoryMetrics }
+
+// Describe implements prometheus.Collector.
+func (m *repositoryMetrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, v := range m.all() {
+		v.Describe(ch)
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *repositoryMetrics) Collect(ch chan<- prometheus.Metric) {
+	for _, v := range m.all() {
+		v.Collect(ch)
+	}
+}
+
+func (m *repositoryMetrics) all() []*prometheus.CounterVec {
+	return []*prometheus.CounterVec{m.pulls, m.checks, m.pulledBytes, m.pushes, m.pushedBytes}
+}
+
+func (m *repositoryMetrics) add(repo string, c Counts) {
+	label := m.label(repo)
+	m.pulls.WithLabelValues(label).Add(float64(c.Pulls))
+	m.checks.WithLabelValues(label).Add(float64(c.Checks))
+	m.pulledBytes.WithLabelValues(label).Add(float64(c.PulledBytes))
+	m.pushes.WithLabelValues(label).Add(float64(c.Pushes))
+	m.pushedBytes.WithLabelValues(label).Add(float64(c.PushedBytes))
+}
+
+func (m *repositoryMetrics) label(repo string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.known[repo] && len(m.known) >= maxLabels {
+		return otherLabel
+	}
+	m.known[repo] = true
+	return repo
+}
