@@ -88,6 +88,7 @@ type bench struct {
 	*service.Service
 	issuer   *issuer
 	registry *prober
+	public   *prober // for callers who are no admins
 	store    regcred.Store
 	log      *bytes.Buffer // read it once nothing runs any more
 }
@@ -96,7 +97,7 @@ type bench struct {
 func bubble(t *testing.T, wrap func(regcred.Store) regcred.Store, test func(bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		b := bench{T: t, issuer: &issuer{}, registry: &prober{}, store: memory.New(), log: new(bytes.Buffer)}
+		b := bench{T: t, issuer: &issuer{}, registry: &prober{}, public: &prober{}, store: memory.New(), log: new(bytes.Buffer)}
 		if wrap != nil {
 			b.store = wrap(b.store)
 		}
@@ -111,7 +112,7 @@ func bubble(t *testing.T, wrap func(regcred.Store) regcred.Store, test func(benc
 		}
 		b.Service = service.New(service.Options{
 			Store: b.store, Books: books, Catalog: list, Refresher: refresher, Providers: providers, Tokens: tokens,
-			Targets: noTargets{}, Prober: b.registry, LoginLifetime: lifetime, Log: log,
+			Targets: noTargets{}, Prober: b.registry, PublicProber: b.public, LoginLifetime: lifetime, Log: log,
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		var parts sync.WaitGroup
