@@ -75,6 +75,7 @@ type Store interface {
 	Watch(ctx context.Context, after uint64) iter.Seq2[Batch, error]
 
 	TokenStore
+	AuditStore
 
 	// Close releases the store. Every Watch ends.
 	Close() error

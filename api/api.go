@@ -134,6 +134,8 @@ func (h *handler) operations() map[string]operation {
 		"GET /regcred/v1/status":                   h.status,
 		"POST /regcred/v1/targets/actions/confirm": h.confirmTarget,
 
+		"GET /regcred/v1/audit": h.readAudit,
+
 		"GET /regcred/v1/tokens":         h.listTokens,
 		"POST /regcred/v1/tokens":        h.createToken,
 		"DELETE /regcred/v1/tokens/{id}": h.deleteToken,

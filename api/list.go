@@ -67,15 +67,11 @@ func listQuery(q url.Values) (catalog.Query, error) {
 		Orgs: values("organization_guids"), Spaces: values("space_guids"), Apps: values("app_guids"),
 	}
 	canonicalize(out.Locations)
-	switch order := q.Get("order_by"); order {
-	case "", "created_at", "+created_at":
-	case "-created_at":
-		out.Newest = true
-	case "updated_at", "+updated_at", "-updated_at":
-		out.Updated, out.Newest = true, order[0] == '-'
-	default:
+	order := strings.TrimLeft(q.Get("order_by"), "+-")
+	if order != "" && order != "created_at" && order != "updated_at" {
 		return out, badQuery("Order by can only be: 'created_at', 'updated_at'")
 	}
+	out.Updated, out.Newest = order == "updated_at", strings.HasPrefix(q.Get("order_by"), "-")
 	selector, err := parseSelector(q.Get("label_selector"))
 	if err != nil {
 		return out, err

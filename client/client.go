@@ -293,6 +293,15 @@ func (c *Client) ConfirmTarget(ctx context.Context, name string) error {
 	return err
 }
 
+// Audit returns the newest entries of the audit log that the filter selects, newest
+// first, at most limit (5,000), and how many it selects.
+func (c *Client) Audit(ctx context.Context, filter url.Values, limit int) ([]AuditEntry, int, error) {
+	q := url.Values{"per_page": {strconv.Itoa(limit)}, "order_by": {"-created_at"}}
+	maps.Copy(q, filter)
+	page, err := call[Page[AuditEntry]](ctx, c, http.MethodGet, "/regcred/v1/audit", q, nil)
+	return page.Resources, page.Pagination.TotalResults, err
+}
+
 // CreateToken makes an API token.
 func (c *Client) CreateToken(ctx context.Context, in TokenRequest) (Token, error) {
 	return call[Token](ctx, c, http.MethodPost, "/regcred/v1/tokens", nil, in)

@@ -336,6 +336,24 @@ type TokenRequest struct {
 	Lifetime string `json:"lifetime,omitempty"`
 }
 
+// AuditEntry says who did what, from where, and whether they were allowed to.
+type AuditEntry struct {
+	Sequence      uint64        `json:"sequence"`
+	CreatedAt     time.Time     `json:"created_at"`
+	Caller        string        `json:"caller"`
+	Role          string        `json:"role"`
+	From          string        `json:"from"` // "" on the server's own machine
+	Operation     string        `json:"operation"`
+	Scope         string        `json:"scope"`
+	Relationships Relationships `json:"relationships"`
+	Location      string        `json:"location,omitempty"`
+	GUID          string        `json:"guid,omitempty"`
+	Allowed       bool          `json:"allowed"`
+	Detail        string        `json:"detail,omitempty"`
+	// Count is how many times it happened within the second; over 1 only for reads.
+	Count int `json:"count"`
+}
+
 // ErrorBody is the answer to a request that failed, in Cloud Foundry's form.
 type ErrorBody struct {
 	Errors []ErrorItem `json:"errors"`

@@ -18,6 +18,7 @@ import (
 const (
 	DefaultListen        = "127.0.0.1:8440"
 	DefaultLoginLifetime = 12 * time.Hour
+	DefaultAuditKeep     = 365 * 24 * time.Hour
 )
 
 // Config is what a server runs with. Default returns that of a server without a
@@ -35,6 +36,8 @@ type Config struct {
 	PublicURL *url.URL
 	// TLS has the server speak TLS; nil means plain HTTP.
 	TLS *TLS
+	// AuditKeep is how long the audit log is kept; 0 means for ever.
+	AuditKeep time.Duration
 	// Registry is the image service.
 	Registry Registry
 	// Credentials are declared here beside those of the API, and read-only there.
@@ -92,7 +95,8 @@ type DockerConfig struct {
 // Default returns the Config of a server without a file.
 func Default() Config {
 	return Config{
-		Listen:   DefaultListen,
-		Registry: Registry{LoginLifetime: DefaultLoginLifetime},
+		Listen:    DefaultListen,
+		AuditKeep: DefaultAuditKeep,
+		Registry:  Registry{LoginLifetime: DefaultLoginLifetime},
 	}
 }

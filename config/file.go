@@ -19,11 +19,16 @@ type file struct {
 	Listen      text              `yaml:"listen"`
 	PublicURL   text              `yaml:"public_url"`
 	TLS         *fileTLS          `yaml:"tls"`
+	Audit       fileAudit         `yaml:"audit"`
 	Registry    fileRegistry      `yaml:"registry"`
 	Credentials *[]fileCredential `yaml:"credentials"`
 	Targets     []fileTarget      `yaml:"targets"`
 
 	KubernetesTokens []fileKubernetesTokens `yaml:"kubernetes_tokens"`
+}
+
+type fileAudit struct {
+	Keep text `yaml:"keep"`
 }
 
 // fileScope keeps the nodes: a key with nothing behind it must not read like one
@@ -84,6 +89,13 @@ func (f file) config(p *parser) Config {
 	}
 	cfg.PublicURL = f.publicURL(p)
 	cfg.TLS = f.TLS.tls(p)
+	switch keep := f.Audit.Keep; keep.value {
+	case "":
+	case "forever":
+		cfg.AuditKeep = 0
+	default:
+		cfg.AuditKeep = p.duration("audit.keep", keep)
+	}
 	cfg.Registry = f.Registry.registry(p)
 	cfg.Credentials = f.credentials(p)
 	cfg.Targets = f.targets(p)

@@ -54,6 +54,9 @@ func TestStore(t *testing.T, open func(t *testing.T) regcred.Store) {
 		{"Revocations", testRevocations},
 		{"Keys", testKeys},
 		{"KeysConcurrently", testKeysConcurrently},
+		{"Audit", testAudit},
+		{"AuditTexts", testAuditTexts},
+		{"AuditConcurrently", testAuditConcurrently},
 		{"ContextEnded", testContextEnded},
 		{"Closed", testClosed},
 		{"SecretsAreNotShown", testSecretsAreNotShown},
@@ -244,6 +247,14 @@ func methods(s regcred.Store) map[string]func(ctx context.Context) error {
 			return s.UseTokens(ctx, map[string]time.Time{"x": time.Now()})
 		},
 		"DeleteToken": func(ctx context.Context) error { return s.DeleteToken(ctx, "x") },
+		"Audit": func(ctx context.Context) error {
+			return s.Audit(ctx, regcred.AuditEntry{At: time.Now(), Operation: "x"})
+		},
+		"AuditLog": func(ctx context.Context) error {
+			_, _, err := s.AuditLog(ctx, regcred.AuditQuery{})
+			return err
+		},
+		"PruneAudit":  func(ctx context.Context) error { _, err := s.PruneAudit(ctx, time.Now()); return err },
 		"Revoke":      func(ctx context.Context) error { return s.Revoke(ctx, regcred.Revocation{Subject: "x"}) },
 		"Revocations": func(ctx context.Context) error { _, err := s.Revocations(ctx, time.Now()); return err },
 		"Key": func(ctx context.Context) error {

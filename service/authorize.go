@@ -99,33 +99,33 @@ func mayWrite(ctx context.Context, caller regcred.Caller, s regcred.Scope) (bool
 
 // requireWrite returns an error where the caller may not alter what is at a scope that
 // it may read: Unauthenticated, Denied, or those of regcred.Members.
-func (s *Service) requireWrite(ctx context.Context, caller regcred.Caller, scope regcred.Scope, operation string) error {
-	may, err := mayWrite(ctx, caller, scope)
+func (s *Service) requireWrite(ctx context.Context, caller regcred.Caller, a act) error {
+	may, err := mayWrite(ctx, caller, a.scope)
 	switch {
 	case err != nil:
-		return s.unknown(ctx, caller, operation, err)
+		return s.unknown(ctx, caller, a, err)
 	case !may:
-		return s.deny(ctx, caller, operation)
+		return s.deny(ctx, caller, a)
 	}
-	return nil
+	return s.allow(ctx, caller, a)
 }
 
 // requireNew returns an error where the caller may not store something at a scope: as
 // requireWrite, and Invalid where it may not know that there is such a scope.
-func (s *Service) requireNew(ctx context.Context, caller regcred.Caller, scope regcred.Scope, operation string) error {
-	if scope.Level() == regcred.LevelApp {
+func (s *Service) requireNew(ctx context.Context, caller regcred.Caller, a act) error {
+	if a.scope.Level() == regcred.LevelApp {
 		// Those of apps come from pushes.
-		return s.requireAdmin(ctx, caller, operation)
+		return s.requireAdmin(ctx, caller, a)
 	}
-	err := s.requireWrite(ctx, caller, scope, operation)
+	err := s.requireWrite(ctx, caller, a)
 	if regcred.CodeOf(err) != regcred.Denied || !slices.Contains(members, caller.Role) {
 		return err
 	}
-	switch may, readErr := mayRead(ctx, caller, scope); {
+	switch may, readErr := mayRead(ctx, caller, a.scope); {
 	case readErr != nil:
-		return s.unknown(ctx, caller, operation, readErr)
+		return s.unknown(ctx, caller, a, readErr)
 	case !may:
-		return regcred.Errorf(regcred.Invalid, "%s", noScope(scope))
+		return regcred.Errorf(regcred.Invalid, "%s", noScope(a.scope))
 	}
 	return err
 }
@@ -136,16 +136,20 @@ func noScope(scope regcred.Scope) string {
 }
 
 // requireAdmin returns a Denied error for anyone but an admin.
-func (s *Service) requireAdmin(ctx context.Context, caller regcred.Caller, operation string) error {
+func (s *Service) requireAdmin(ctx context.Context, caller regcred.Caller, a act) error {
 	if caller.IsAdmin() {
-		return nil
+		return s.allow(ctx, caller, a)
 	}
-	return s.deny(ctx, caller, operation)
+	return s.deny(ctx, caller, a)
 }
 
-// deny logs a refusal and returns it: Denied, or Unauthenticated for nobody.
-func (s *Service) deny(ctx context.Context, caller regcred.Caller, operation string) error {
-	s.o.Log.WarnContext(ctx, "denied", "operation", operation, "caller", caller)
+// deny records a refusal and returns it: Denied, or Unauthenticated for nobody.
+func (s *Service) deny(ctx context.Context, caller regcred.Caller, a act) error {
+	s.o.Log.WarnContext(ctx, "denied", "operation", a.operation, "caller", caller)
+	return s.refuse(ctx, caller, a, refusal(caller))
+}
+
+func refusal(caller regcred.Caller) error {
 	const words = "you are not authorized to perform the requested action"
 	switch {
 	case caller.Role == "":
@@ -158,8 +162,8 @@ func (s *Service) deny(ctx context.Context, caller regcred.Caller, operation str
 	return regcred.Errorf(regcred.Denied, "%s: %s has the role %q at scope %s", words, caller.Name, caller.Role, caller.Scope)
 }
 
-// unknown logs that a caller's roles are not known now, and returns the error.
-func (s *Service) unknown(ctx context.Context, caller regcred.Caller, operation string, err error) error {
-	s.o.Log.WarnContext(ctx, "denied: the caller's roles cannot be asked for", "operation", operation, "caller", caller, "error", err)
-	return err
+// unknown records that a caller's roles are not known now, and returns the error.
+func (s *Service) unknown(ctx context.Context, caller regcred.Caller, a act, err error) error {
+	s.o.Log.WarnContext(ctx, "denied: the caller's roles cannot be asked for", "operation", a.operation, "caller", caller, "error", err)
+	return s.refuse(ctx, caller, a, err)
 }

@@ -52,7 +52,7 @@ type CheckReport struct {
 // What the check finds wrong is in the report. Errors: NotFound, Denied, those of
 // regcred.Members; Invalid where image is none that the credential is for.
 func (s *Service) Check(ctx context.Context, caller regcred.Caller, guid, image string) (CheckReport, error) {
-	if _, err := s.mayUse(ctx, caller, guid, "check credential"); err != nil {
+	if _, err := s.mayUse(ctx, caller, act{operation: "check credential", guid: guid}); err != nil {
 		return CheckReport{}, err
 	}
 	login, err := s.mintNow(ctx, guid)

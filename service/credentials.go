@@ -59,7 +59,7 @@ func (s *Service) CreateCredential(ctx context.Context, caller regcred.Caller, i
 	if err := in.Scope.Validate(); err != nil {
 		return Credential{}, err
 	}
-	if err := s.requireNew(ctx, caller, in.Scope, "create credential"); err != nil {
+	if err := s.requireNew(ctx, caller, act{operation: "create credential", scope: in.Scope, location: in.Location}); err != nil {
 		return Credential{}, err
 	}
 	if err := noReferences(in.Settings); err != nil {
@@ -102,20 +102,33 @@ func (s *Service) build(caller regcred.Caller, in NewCredential) (regcred.Creden
 // Get returns one credential. Errors: NotFound; Corrupt, for admins; those of
 // regcred.Members.
 func (s *Service) Get(ctx context.Context, caller regcred.Caller, guid string) (Credential, error) {
-	// Asked first, so that what is not there and what may not be read cost the same.
-	may, err := readable(ctx, caller)
+	a := act{operation: "get credential", guid: guid, read: true}
+	c, err := s.get(ctx, caller, a)
 	if err != nil {
-		return Credential{}, s.unknown(ctx, caller, "get credential", err)
+		return Credential{}, err
 	}
-	c, err := s.o.Store.Get(ctx, guid)
-	switch {
-	// What is corrupt has no scope to be trusted.
-	case regcred.CodeOf(err) == regcred.Corrupt && !caller.IsAdmin(), err == nil && !may(c.Scope):
-		return Credential{}, notFound(guid)
-	case err != nil:
+	if err := s.allow(ctx, caller, a.on(c)); err != nil {
 		return Credential{}, err
 	}
 	return s.View(caller, c), nil
+}
+
+// get returns the credential that an act is about, where the caller may know of it.
+func (s *Service) get(ctx context.Context, caller regcred.Caller, a act) (regcred.Credential, error) {
+	// Asked first, so that what is not there and what may not be read cost the same.
+	may, err := readable(ctx, caller)
+	if err != nil {
+		return regcred.Credential{}, s.unknown(ctx, caller, a, err)
+	}
+	c, err := s.o.Store.Get(ctx, a.guid)
+	switch {
+	// What is corrupt has no scope to be trusted.
+	case regcred.CodeOf(err) == regcred.Corrupt && !caller.IsAdmin():
+		return regcred.Credential{}, notFound(a.guid)
+	case err == nil && !may(c.Scope):
+		return regcred.Credential{}, s.refuse(ctx, caller, a.on(c), notFound(a.guid))
+	}
+	return c, err
 }
 
 func notFound(guid string) error {
@@ -128,12 +141,16 @@ func notFound(guid string) error {
 //
 // Errors: Unavailable until all credentials are read; those of regcred.Members.
 func (s *Service) List(ctx context.Context, caller regcred.Caller, q catalog.Query) ([]regcred.Credential, int, error) {
+	a := act{operation: "list credentials", read: true}
 	may, err := readable(ctx, caller)
 	if err != nil {
-		return nil, 0, s.unknown(ctx, caller, "list credentials", err)
+		return nil, 0, s.unknown(ctx, caller, a, err)
 	}
 	if !s.o.Books.Now().Current() {
 		return nil, 0, regcred.Errorf(regcred.Unavailable, "the credentials are being read: try again in a moment")
+	}
+	if err := s.allow(ctx, caller, a); err != nil {
+		return nil, 0, err
 	}
 	q.May = may
 	page, total := s.o.Catalog.Select(q)
@@ -143,34 +160,29 @@ func (s *Service) List(ctx context.Context, caller regcred.Caller, q catalog.Que
 // mayUse returns the credential, or an error where the caller may not have its login
 // minted, tried or changed: one that uses the server itself is for admins alone.
 // Errors: NotFound, Denied, Corrupt, those of regcred.Members.
-func (s *Service) mayUse(ctx context.Context, caller regcred.Caller, guid, operation string) (regcred.Credential, error) {
-	c, err := s.Get(ctx, caller, guid)
+func (s *Service) mayUse(ctx context.Context, caller regcred.Caller, a act) (regcred.Credential, error) {
+	c, err := s.get(ctx, caller, a)
 	if err != nil {
-		return c.Credential, err
-	}
-	if err := s.requireWrite(ctx, caller, c.Scope, operation); err != nil {
-		return c.Credential, err
-	}
-	if caller.IsAdmin() {
-		return c.Credential, nil
+		return c, err
 	}
 	// With its secrets: what it uses may depend on them.
-	whole, err := s.o.Store.Get(ctx, guid)
-	if err == nil {
-		err = s.ownMeans(caller, whole)
+	if err := s.ownMeans(caller, c); err != nil {
+		if may, _ := mayWrite(ctx, caller, c.Scope); may {
+			return c.Public(), s.refuse(ctx, caller, a.on(c), err)
+		}
 	}
-	return c.Credential, err
+	return c.Public(), s.requireWrite(ctx, caller, a.on(c))
 }
 
 // mayChange returns the credential, or an error where the caller may not change it,
 // or nobody may. Errors: as mayUse, and ReadOnly.
-func (s *Service) mayChange(ctx context.Context, caller regcred.Caller, guid, operation string) (regcred.Credential, error) {
-	c, err := s.mayUse(ctx, caller, guid, operation)
+func (s *Service) mayChange(ctx context.Context, caller regcred.Caller, a act) (regcred.Credential, error) {
+	c, err := s.mayUse(ctx, caller, a)
 	if err != nil {
 		return c, err
 	}
 	if c.Origin == regcred.OriginConfig {
-		return c, regcred.Errorf(regcred.ReadOnly, "credential %s (%s, scope %s) is declared in the server's configuration: change it there", guid, c.Location, c.Scope)
+		return c, regcred.Errorf(regcred.ReadOnly, "credential %s (%s, scope %s) is declared in the server's configuration: change it there", c.GUID, c.Location, c.Scope)
 	}
 	return c, nil
 }

@@ -30,8 +30,8 @@ type ImageLogin struct {
 // be minted; Corrupt.
 func (s *Service) KubeletLogin(ctx context.Context, caller regcred.Caller, image string) (ImageLogin, error) {
 	if caller.Role != regcred.RoleWorkload && caller.Role != regcred.RoleTarget {
-		if err := s.requireAdmin(ctx, caller, "kubelet login"); err != nil {
-			return ImageLogin{}, err
+		if !caller.IsAdmin() {
+			return ImageLogin{}, s.deny(ctx, caller, act{operation: "release login", scope: caller.Scope, detail: "of an image"})
 		}
 	}
 	img, err := imageref.ParseImage(image)
@@ -46,6 +46,11 @@ func (s *Service) KubeletLogin(ctx context.Context, caller regcred.Caller, image
 	}
 	login, err := s.matchLogin(ctx, match, img)
 	if err != nil {
+		return ImageLogin{}, err
+	}
+	if err := s.allow(ctx, caller, act{
+		operation: "release login", scope: caller.Scope, location: match.Location.String(), guid: match.Entry.GUID, detail: "for " + img.Name(),
+	}); err != nil {
 		return ImageLogin{}, err
 	}
 	out.Login = &login

@@ -32,21 +32,22 @@ func (s *Service) Resolve(ctx context.Context, caller regcred.Caller, image stri
 // requireResolve returns an error where the caller may not ask what an image resolves
 // to at a scope.
 func (s *Service) requireResolve(ctx context.Context, caller regcred.Caller, scope regcred.Scope) error {
+	a := act{operation: "resolve", scope: scope, read: true}
 	if slices.Contains(readers, caller.Role) {
 		if caller.Scope.Contains(scope) {
-			return nil
+			return s.allow(ctx, caller, a)
 		}
-		return s.deny(ctx, caller, "resolve")
+		return s.deny(ctx, caller, a)
 	}
 	switch may, err := mayRead(ctx, caller, scope); {
 	case err != nil:
-		return s.unknown(ctx, caller, "resolve", err)
+		return s.unknown(ctx, caller, a, err)
 	case may:
-		return nil
+		return s.allow(ctx, caller, a)
 	case slices.Contains(members, caller.Role):
-		return regcred.Errorf(regcred.NotFound, "%s", noScope(scope))
+		return s.refuse(ctx, caller, a, regcred.Errorf(regcred.NotFound, "%s", noScope(scope)))
 	}
-	return s.deny(ctx, caller, "resolve")
+	return s.deny(ctx, caller, a)
 }
 
 // DockerConfig renders a scope's keyring as a docker config file. It holds logins
@@ -54,10 +55,14 @@ func (s *Service) requireResolve(ctx context.Context, caller regcred.Caller, sco
 //
 // Errors: Invalid, Denied.
 func (s *Service) DockerConfig(ctx context.Context, caller regcred.Caller, scope regcred.Scope, dialect keyring.Dialect, o keyring.RenderOptions) (keyring.Rendering, error) {
+	a := act{operation: "release logins", scope: scope}
 	if !caller.Holds(regcred.RoleTarget, scope) {
-		return keyring.Rendering{}, s.requireAdmin(ctx, caller, "docker config")
+		return keyring.Rendering{}, s.deny(ctx, caller, a)
 	}
 	if err := scope.Validate(); err != nil {
+		return keyring.Rendering{}, err
+	}
+	if err := s.allow(ctx, caller, a); err != nil {
 		return keyring.Rendering{}, err
 	}
 	s.o.Log.InfoContext(ctx, "logins released", "scope", scope.String(), "caller", caller)

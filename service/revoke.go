@@ -12,9 +12,13 @@ import (
 // that were minted from it are refused from now on.
 // Errors: NotFound, Denied, ReadOnly, those of regcred.Members.
 func (s *Service) Delete(ctx context.Context, caller regcred.Caller, guid string) error {
-	c, err := s.mayChange(ctx, caller, guid, "delete credential")
+	a := act{operation: "delete credential", guid: guid}
+	c, err := s.mayChange(ctx, caller, a)
 	// One that cannot be read can still be deleted: that is how it is mended.
-	if err != nil && (regcred.CodeOf(err) != regcred.Corrupt || !caller.IsAdmin()) {
+	if regcred.CodeOf(err) == regcred.Corrupt && caller.IsAdmin() {
+		err = s.allow(ctx, caller, a)
+	}
+	if err != nil {
 		return err
 	}
 	c.GUID = guid
@@ -45,7 +49,7 @@ func (s *Service) remove(ctx context.Context, c regcred.Credential, attrs ...any
 // there is then none. Errors: NotFound, Denied, those of regcred.Members and of
 // Provider.Mint.
 func (s *Service) Refresh(ctx context.Context, caller regcred.Caller, guid string, revoke bool) (Credential, error) {
-	c, err := s.mayUse(ctx, caller, guid, "refresh credential")
+	c, err := s.mayUse(ctx, caller, act{operation: "refresh credential", guid: guid, detail: revokes(revoke)})
 	if err != nil {
 		return Credential{}, err
 	}
@@ -68,6 +72,14 @@ func (s *Service) Refresh(ctx context.Context, caller regcred.Caller, guid strin
 		return Credential{}, err
 	}
 	return s.current(ctx, caller, c), nil
+}
+
+// revokes is the detail of an act that revokes the old login too.
+func revokes(revoke bool) string {
+	if revoke {
+		return "the old login is revoked"
+	}
+	return ""
 }
 
 // staticRevoked is the answer where the login that is to be revoked is just what is

@@ -65,7 +65,8 @@ type Targets interface {
 
 // Service carries out operations. It is safe for concurrent use.
 type Service struct {
-	o Options
+	o     Options
+	reads reads
 }
 
 // New returns a Service.

@@ -60,7 +60,7 @@ type LoginProblem struct {
 
 // Status returns the server's state. Errors: Denied.
 func (s *Service) Status(ctx context.Context, caller regcred.Caller) (Status, error) {
-	if err := s.requireAdmin(ctx, caller, "status"); err != nil {
+	if err := s.requireAdmin(ctx, caller, act{operation: "status", read: true}); err != nil {
 		return Status{}, err
 	}
 	book := s.o.Books.Now()
@@ -117,7 +117,7 @@ func problemOf(e *keyring.Entry, rs refresh.Status, now time.Time) LoginProblem 
 // ConfirmTarget lets a target carry out the removals that it holds back.
 // Errors: Denied, NotFound.
 func (s *Service) ConfirmTarget(ctx context.Context, caller regcred.Caller, name string) error {
-	if err := s.requireAdmin(ctx, caller, "confirm target"); err != nil {
+	if err := s.requireAdmin(ctx, caller, act{operation: "confirm removals", detail: "target " + name}); err != nil {
 		return err
 	}
 	if err := s.o.Targets.Confirm(name); err != nil {

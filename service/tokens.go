@@ -9,7 +9,7 @@ import (
 // CreateToken makes an API token of that name, role and scope, for those repositories
 // and until it expires, and returns it, once, in clear. Errors: Denied, Invalid.
 func (s *Service) CreateToken(ctx context.Context, caller regcred.Caller, t regcred.APIToken) (regcred.APIToken, regcred.Secret, error) {
-	if err := s.requireAdmin(ctx, caller, "create token"); err != nil {
+	if err := s.requireAdmin(ctx, caller, act{operation: "create token", scope: t.Scope, detail: string(t.Role) + " " + t.Name}); err != nil {
 		return regcred.APIToken{}, regcred.Secret{}, err
 	}
 	t, secret, err := s.o.Tokens.CreateAPIToken(ctx, t)
@@ -23,7 +23,7 @@ func (s *Service) CreateToken(ctx context.Context, caller regcred.Caller, t regc
 // ListTokens returns all API tokens, without their secrets. One that the store
 // cannot read is left out, and logged. Errors: Denied.
 func (s *Service) ListTokens(ctx context.Context, caller regcred.Caller) ([]regcred.APIToken, error) {
-	if err := s.requireAdmin(ctx, caller, "list tokens"); err != nil {
+	if err := s.requireAdmin(ctx, caller, act{operation: "list tokens", read: true}); err != nil {
 		return nil, err
 	}
 	if err := s.o.Tokens.RecordUses(ctx); err != nil {
@@ -45,7 +45,7 @@ func (s *Service) leaveOut(ctx context.Context, what string, err error) error {
 
 // DeleteToken revokes an API token. Errors: Denied, NotFound.
 func (s *Service) DeleteToken(ctx context.Context, caller regcred.Caller, id string) error {
-	if err := s.requireAdmin(ctx, caller, "delete token"); err != nil {
+	if err := s.requireAdmin(ctx, caller, act{operation: "delete token", detail: "token " + id}); err != nil {
 		return err
 	}
 	if err := s.o.Tokens.DeleteAPIToken(ctx, id); err != nil {

@@ -87,7 +87,7 @@ func settingsOf(c regcred.Credential) map[string]regcred.Secret {
 // while it was checked; where it is checked those of Provider.Mint too, and Denied
 // where the registry refuses the login: nothing is changed then.
 func (s *Service) Update(ctx context.Context, caller regcred.Caller, guid string, up CredentialUpdate) (Credential, error) {
-	if _, err := s.mayChange(ctx, caller, guid, "update credential"); err != nil {
+	if _, err := s.mayChange(ctx, caller, act{operation: "update credential", guid: guid, detail: revokes(up.Revoke)}); err != nil {
 		return Credential{}, err
 	}
 	if err := noReferences(given(up.Settings)); err != nil {

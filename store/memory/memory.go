@@ -35,6 +35,8 @@ type Store struct {
 	tokens   []regcred.APIToken
 	revoked  map[string]regcred.Revocation
 	keys     map[string]regcred.Secret
+	audit    []regcred.AuditEntry // oldest first
+	audited  uint64               // the newest sequence
 }
 
 // record is the newest state of a credential. Its revision is that of the last

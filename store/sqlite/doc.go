@@ -28,6 +28,8 @@
 //	             list or '', last_used_at is '' where it never was
 //	revocations  one row for each subject; nothing is sealed
 //	keys         by name; the key is sealed
+//	audit        the audit log: id is the sequence, which is never used twice; at is
+//	             in nine digits always, so that it sorts; nothing is sealed
 //
 // Times are RFC 3339 text in UTC with up to nine digits, the zero time is
 // 0001-01-01T00:00:00Z. Sealed content is in the format of codec.go.

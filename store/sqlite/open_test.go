@@ -69,6 +69,9 @@ func fill(t testing.TB, s regcred.Store) (a, b, deleted string) {
 		if err := s.UseTokens(t.Context(), map[string]time.Time{org: time.Unix(1, 0)}); err != nil {
 			t.Fatal(err)
 		}
+		if err := s.Audit(t.Context(), regcred.AuditEntry{At: time.Unix(1, 0), Caller: org, Role: regcred.RoleAdmin, From: "192.0.2.1", Operation: "create", GUID: "1", Location: "a.example.com", Scope: c.Scope, Detail: "d", Allowed: true}); err != nil {
+			t.Fatal(err)
+		}
 		if err := s.Revoke(t.Context(), regcred.Revocation{Subject: org, Before: time.Unix(1, 0), Until: time.Unix(1e10, 0)}); err != nil {
 			t.Fatal(err)
 		}
@@ -270,7 +273,7 @@ func TestNewerSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	execRaw(t, path, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (4711, 1)`)
-	wantRefused(t, path, seal.Keys{key(t, 1)}, regcred.Invalid, "schema version 4711", "versions up to 3:")
+	wantRefused(t, path, seal.Keys{key(t, 1)}, regcred.Invalid, "schema version 4711", "versions up to 4:")
 }
 
 // TestDamagedFile overwrites pages of the file: what reads them says so, by the

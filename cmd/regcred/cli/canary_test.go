@@ -117,6 +117,7 @@ func TestNoSecretIsPrinted(t *testing.T) {
 		"regcred credential delete":  {{"credential", "delete", "a.example.com"}, {"credential", "delete", "a.example.com"}},
 		"regcred token list":         {{"token", "list"}, {"token", "list", "-o", "json"}},
 		"regcred token delete":       {{"token", "delete", "none"}},
+		"regcred audit":              {{"audit"}, {"audit", "--refused", "-o", "json"}, {"audit", "--since", "soon"}},
 		"regcred target confirm":     {{"target", "confirm", "none"}},
 		"regcred resolve":            {{"resolve", "b.example.com/x"}, {"resolve", "b.example.com/x", "-o", "json"}},
 		"regcred publish":            {{"publish", notArchive, "a:1"}, {"publish", "-", "a:1"}, {"publish", dir, "a:1"}},

@@ -113,6 +113,7 @@ func TestNoSecretIsSaid(t *testing.T) {
 		"status":                {"GET", "/regcred/v1/status", ""},
 		"confirm":               {"POST", "/regcred/v1/targets/actions/confirm?name=none", ""},
 		"tokens":                {"GET", "/regcred/v1/tokens", ""},
+		"audit":                 {"GET", "/regcred/v1/audit?per_page=5000", ""},
 		"token, bad repository": {"POST", "/regcred/v1/tokens", `{"name": "x", "role": "puller", "repositories": ["x*"]}`},
 		"token, bad role":       {"POST", "/regcred/v1/tokens", `{"name": "x", "role": "x"}`},
 		"delete token":          {"DELETE", "/regcred/v1/tokens/none", ""},
@@ -136,11 +137,10 @@ func TestNoSecretIsSaid(t *testing.T) {
 		asked[patternOf(release[0], release[1])] = true
 	}
 	s.checkRoutes(asked)
-	login, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.secrets["a delivered login"] = secretOf(t, login, strings.TrimPrefix(r.url, "http://"))
+	r.eventually(func() (err error) {
+		s.secrets["a delivered login"], err = secretOf(file, strings.TrimPrefix(r.url, "http://"))
+		return err
+	})
 	stop()
 	s.said["the log"] = r.log.String()
 	s.readFiles(r.dir)
@@ -182,17 +182,20 @@ func parseLocation(t *testing.T, s string) imageref.Location {
 }
 
 // secretOf returns the password that a docker config file has for a host.
-func secretOf(t *testing.T, file []byte, host string) string {
-	t.Helper()
+func secretOf(file, host string) (string, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
 	var config struct {
 		Auths map[string]struct{ Auth []byte }
 	}
-	if err := json.Unmarshal(file, &config); err != nil {
-		t.Fatal(err)
+	if err := json.Unmarshal(data, &config); err != nil {
+		return "", err
 	}
 	_, password, ok := strings.Cut(string(config.Auths[host].Auth), ":")
 	if !ok {
-		t.Fatalf("no login for %s was delivered", host)
+		return "", fmt.Errorf("no login for %s was delivered", host)
 	}
-	return password
+	return password, nil
 }

@@ -226,6 +226,7 @@ func (s *Server) serve(ctx, parts context.Context, group *errgroup.Group) error 
 	}
 	group.Go(func() error { return s.runner.Run(parts) })
 	group.Go(func() error { return s.housekeeping(parts) })
+	group.Go(func() error { return s.svc.RunAudit(parts, s.cfg.AuditKeep) })
 	for _, l := range []net.Listener{s.tcp, s.socket} {
 		group.Go(func() error {
 			if err := s.web.Serve(l); !errors.Is(err, http.ErrServerClosed) {

@@ -1,0 +1,198 @@
+package service_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"regcred.dev"
+	"regcred.dev/catalog"
+	"regcred.dev/keyring"
+	"regcred.dev/service"
+)
+
+// brokenLog is a store whose audit log fails while it is broken.
+type brokenLog struct {
+	regcred.Store
+	broken atomic.Bool
+}
+
+func (s *brokenLog) Audit(ctx context.Context, entries ...regcred.AuditEntry) error {
+	if s.broken.Load() {
+		return errors.New("the disk is full")
+	}
+	return s.Store.Audit(ctx, entries...)
+}
+
+// acts returns what the log says, but for times and guids.
+func (b bench) acts() []string {
+	b.Helper()
+	entries, _, err := b.store.AuditLog(b.Context(), regcred.AuditQuery{Limit: 1000})
+	if err != nil {
+		b.Fatal(err)
+	}
+	var list []string
+	for _, e := range entries {
+		outcome := "allowed"
+		if !e.Allowed {
+			outcome = "refused"
+		}
+		list = append(list, e.Caller+" "+outcome+" "+e.Operation+" "+e.Scope.String())
+	}
+	return list
+}
+
+// TestAudited: each change and each release is in the log once its caller has an answer,
+// and so is each refusal.
+func TestAudited(t *testing.T) {
+	bubble(t, nil, func(b bench) {
+		node := regcred.Caller{Name: "node", Role: regcred.RoleTarget, Scope: regcred.OrgScope("acme"), From: "192.0.2.1"}
+		c := b.create("acme", "first-key")
+		b.Update(b.Context(), regcred.Local, c.GUID, service.CredentialUpdate{})                                          //nolint:errcheck // the log is looked at
+		b.Refresh(b.Context(), regcred.Local, c.GUID, false)                                                              //nolint:errcheck // as above
+		b.Check(b.Context(), regcred.Local, c.GUID, "")                                                                   //nolint:errcheck // as above
+		b.DockerConfig(b.Context(), node, regcred.OrgScope("acme"), keyring.Docker, keyring.RenderOptions{})              //nolint:errcheck // as above
+		b.DockerConfig(b.Context(), node, regcred.OrgScope("other"), keyring.Docker, keyring.RenderOptions{})             //nolint:errcheck // as above
+		b.KubeletLogin(b.Context(), node, host+"/app")                                                                    //nolint:errcheck // as above
+		b.Delete(b.Context(), node, c.GUID)                                                                               //nolint:errcheck // as above
+		b.Delete(b.Context(), regcred.Local, c.GUID)                                                                      //nolint:errcheck // as above
+		b.CreateToken(b.Context(), regcred.Local, regcred.APIToken{Name: "ci", Role: regcred.RoleReader})                 //nolint:errcheck // as above
+		b.DeleteToken(b.Context(), node, "x")                                                                             //nolint:errcheck // as above
+		b.ConfirmTarget(b.Context(), regcred.Local, "none")                                                               //nolint:errcheck // as above
+		b.Get(b.Context(), regcred.Caller{Name: "stranger", Role: regcred.RoleReader, Scope: regcred.OrgScope("o")}, "x") //nolint:errcheck // as above
+		want := []string{
+			"local allowed create credential organization acme",
+			"local allowed update credential organization acme",
+			"local allowed refresh credential organization acme",
+			"local allowed check credential organization acme",
+			"node allowed release logins organization acme",
+			"node refused release logins organization other",
+			"node allowed release login organization acme",
+			"node refused delete credential organization acme",
+			"local allowed delete credential organization acme",
+			"local allowed create token foundation",
+			"node refused delete token foundation",
+			"local allowed confirm removals foundation",
+		}
+		if diff := cmp.Diff(want, b.acts()); diff != "" {
+			b.Errorf("the log (-want +got):\n%s", diff)
+		}
+		if entries, _, err := b.store.AuditLog(b.Context(), regcred.AuditQuery{Callers: []string{"node"}, Limit: 1}); err != nil || entries[0].From != "192.0.2.1" || entries[0].Role != regcred.RoleTarget {
+			b.Errorf("the node's entries: %+v, %v", entries, err)
+		}
+	})
+}
+
+// TestNothingWithoutTheLog: what cannot be recorded is not done.
+func TestNothingWithoutTheLog(t *testing.T) {
+	var log *brokenLog
+	wrap := func(s regcred.Store) regcred.Store {
+		log = &brokenLog{Store: s}
+		return log
+	}
+	bubble(t, wrap, func(b bench) {
+		c := b.create("acme", "first-key")
+		log.broken.Store(true)
+		_, createErr := b.CreateCredential(b.Context(), regcred.Local, service.NewCredential{Scope: regcred.OrgScope("x"), Location: host, Username: "u", Password: regcred.NewSecret("p")})
+		_, _, tokenErr := b.CreateToken(b.Context(), regcred.Local, regcred.APIToken{Name: "ci", Role: regcred.RoleReader})
+		rendered, configErr := b.DockerConfig(b.Context(), regcred.Local, regcred.OrgScope("acme"), keyring.Docker, keyring.RenderOptions{})
+		login, loginErr := b.KubeletLogin(b.Context(), regcred.Caller{Role: regcred.RoleTarget, Scope: regcred.OrgScope("acme")}, host+"/app")
+		for name, err := range map[string]error{"create": createErr, "token": tokenErr, "config": configErr, "login": loginErr, "delete": b.Delete(b.Context(), regcred.Local, c.GUID)} {
+			if regcred.CodeOf(err) != regcred.Unavailable {
+				b.Errorf("%s: %v", name, err)
+			}
+		}
+		if len(rendered.Auths) > 0 || login.Login != nil {
+			b.Error("a login was released")
+		}
+		log.broken.Store(false)
+		if list, _, err := b.List(b.Context(), regcred.Local, catalog.Query{Limit: 10}); err != nil || len(list) != 1 || list[0].GUID != c.GUID {
+			b.Errorf("credentials: %+v, %v", list, err)
+		}
+		if tokens, err := b.store.Tokens(b.Context()); err != nil || len(tokens) != 0 {
+			b.Errorf("tokens: %+v, %v", tokens, err)
+		}
+	})
+}
+
+// TestReadsAreCounted: reads of one second are one entry, written within a second, also
+// where the log fails for a while; the last ones when the server ends.
+func TestReadsAreCounted(t *testing.T) {
+	var log *brokenLog
+	wrap := func(s regcred.Store) regcred.Store {
+		log = &brokenLog{Store: s}
+		return log
+	}
+	bubble(t, wrap, func(b bench) {
+		ctx, cancel := context.WithCancel(b.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- b.RunAudit(ctx, 24*time.Hour) }()
+		reads := func() (counts []int) {
+			entries, _, err := b.store.AuditLog(b.Context(), regcred.AuditQuery{Operations: []string{"resolve"}, Limit: 100})
+			if err != nil {
+				b.Fatal(err)
+			}
+			for _, e := range entries {
+				counts = append(counts, e.Count)
+			}
+			return counts
+		}
+		resolve := func(n int) {
+			for range n {
+				if _, err := b.Resolve(b.Context(), regcred.Local, host+"/app", regcred.OrgScope("acme")); err != nil {
+					b.Error(err)
+				}
+			}
+		}
+		resolve(3)
+		if got := reads(); len(got) > 0 {
+			b.Errorf("at once: %v", got)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		log.broken.Store(true)
+		resolve(2)
+		time.Sleep(3 * time.Second)
+		resolve(1)
+		synctest.Wait()
+		if diff := cmp.Diff([]int{3}, reads()); diff != "" {
+			b.Errorf("while the log fails: %s", diff)
+		}
+		log.broken.Store(false)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		resolve(4)
+		cancel()
+		if err := <-ended; err != nil {
+			b.Error(err)
+		}
+		if diff := cmp.Diff([]int{3, 3, 4}, reads()); diff != "" {
+			b.Errorf("in the end: %s", diff)
+		}
+	})
+}
+
+func TestOldEntriesGo(t *testing.T) {
+	bubble(t, nil, func(b bench) {
+		ctx, cancel := context.WithCancel(b.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- b.RunAudit(ctx, 24*time.Hour) }()
+		b.create("acme", "first-key")
+		time.Sleep(23 * time.Hour)
+		if n := len(b.acts()); n != 1 {
+			b.Errorf("after 23 hours: %d entries", n)
+		}
+		time.Sleep(3 * time.Hour)
+		synctest.Wait()
+		if n := len(b.acts()); n != 0 {
+			b.Errorf("after 26 hours: %d entries", n)
+		}
+		cancel()
+		<-ended
+	})
+}
