@@ -25,9 +25,11 @@ const (
 	Fail       Fault = "500"         // InternalError, the server hears nothing
 	FailAfter  Fault = "500 after"   // InternalError after the request was carried out
 	SlowDown   Fault = "503"         // SlowDown, the server hears nothing
-	Truncate   Fault = "truncate"    // content ends before its Content-Length
-	Shorten    Fault = "shorten"     // content ends early, and Content-Length says so too
-	Wrong      Fault = "wrong"       // one bit of the content is another one
+	// AccessDenied is the answer to a login that may not do this.
+	AccessDenied Fault = "403"
+	Truncate     Fault = "truncate" // content ends before its Content-Length
+	Shorten      Fault = "shorten"  // content ends early, and Content-Length says so too
+	Wrong        Fault = "wrong"    // one bit of the content is another one
 )
 
 // Lossless are the faults after which a client that tries again gets what is there.
@@ -151,6 +153,8 @@ func (p *Proxy) handler(forward http.Handler) http.Handler {
 			answer(w, http.StatusInternalServerError, "InternalError")
 		case SlowDown:
 			answer(w, http.StatusServiceUnavailable, "SlowDown")
+		case AccessDenied:
+			answer(w, http.StatusForbidden, "AccessDenied")
 		default:
 			forward.ServeHTTP(w, r.WithContext(withFault(r.Context(), fault)))
 		}

@@ -83,23 +83,32 @@ func identify(ctx context.Context, o Options) (aws.Config, error) {
 // signature is for one host alone.
 func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// httpClient counts how often a request is sent, for those who want to know.
+// httpClient counts answers that do not tell whether a request was carried out, for
+// those who want to know.
 type httpClient struct{ http.Client }
 
 // Do implements s3.HTTPClient.
 func (c *httpClient) Do(r *http.Request) (*http.Response, error) {
-	if n, ok := r.Context().Value(sentKey{}).(*int); ok {
+	resp, err := c.Client.Do(r)
+	if n, ok := r.Context().Value(unclearKey{}).(*int); ok && (err != nil || unclear(resp.StatusCode)) {
 		*n++
 	}
-	return c.Client.Do(r) //nolint:gosec // the endpoint is the operator's own choice
+	return resp, err
 }
 
-type sentKey struct{}
+// unclear reports whether a request with an answer may have been carried out, if it is
+// sent again: also where the answer says so but its body breaks off.
+func unclear(status int) bool {
+	refused := status/100 == 4 || status == http.StatusServiceUnavailable
+	return !refused
+}
 
-// countSent returns a context in which the requests of one call are counted.
-func countSent(ctx context.Context) (context.Context, *int) {
+type unclearKey struct{}
+
+// countUnclear returns a context in which the unclear answers of one call are counted.
+func countUnclear(ctx context.Context) (context.Context, *int) {
 	n := new(int)
-	return context.WithValue(ctx, sentKey{}, n), n
+	return context.WithValue(ctx, unclearKey{}, n), n
 }
 
 // attempts is how often a request is sent before it fails.

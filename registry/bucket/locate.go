@@ -24,10 +24,16 @@ func (b *Bucket) Locate(ctx context.Context, key, method string, lifetime time.D
 	if err != nil {
 		return nil, err
 	}
+	return b.locate(ctx, path, method, lifetime)
+}
+
+// locate presigns a URL, by an object's key in S3.
+func (b *Bucket) locate(ctx context.Context, path, method string, lifetime time.Duration) (*url.URL, error) {
 	if lifetime < time.Second || lifetime > MaxLifetime {
 		return nil, regcred.Errorf(regcred.Invalid, "a presigned URL lives a second to %s, not %s", MaxLifetime, lifetime)
 	}
 	var signed string
+	var err error
 	expires := s3.WithPresignExpires(lifetime.Truncate(time.Second))
 	switch method {
 	case http.MethodGet:
@@ -38,7 +44,7 @@ func (b *Bucket) Locate(ctx context.Context, key, method string, lifetime time.D
 		return nil, regcred.Errorf(regcred.Invalid, "a presigned URL is for GET or HEAD, not %s", method)
 	}
 	if err != nil {
-		return nil, b.fail(ctx, "GetObject", key, err)
+		return nil, b.fail(ctx, "GetObject", path, err)
 	}
 	return url.Parse(signed)
 }

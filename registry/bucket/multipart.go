@@ -167,10 +167,19 @@ func (m *multipart) store(ctx context.Context, from content, sum hash.Hash) erro
 	if errors.Is(err, errGone) {
 		return m.gone(ctx)
 	}
-	if err != nil && (sum == nil || regcred.CodeOf(err) != regcred.Unavailable && ctx.Err() == nil) {
+	if err != nil && (sum == nil || final(err)) {
 		m.abort(ctx)
 	}
 	return err
+}
+
+// final reports whether an error stays the same however often the write is tried.
+func final(err error) bool {
+	switch regcred.CodeOf(err) {
+	case regcred.Invalid, regcred.Exists, regcred.Stale, regcred.TooLarge:
+		return true
+	}
+	return false
 }
 
 // begin goes on with an upload that an earlier call left, or creates one.
@@ -210,9 +219,8 @@ func (m *multipart) send(ctx context.Context, from content, sum hash.Hash) error
 }
 
 func (m *multipart) sendParts(ctx context.Context, group *errgroup.Group, from content, sum hash.Hash) error {
-	number := int32(0)
-	for at := int64(0); at < m.size; at += m.part {
-		buf, free, err := m.b.buffer(ctx, min(m.part, m.size-at))
+	for number := int32(1); m.offset(number) < m.size; number++ {
+		buf, free, err := m.b.buffer(ctx, min(m.part, m.size-m.offset(number)))
 		if err != nil {
 			return err
 		}
@@ -220,7 +228,6 @@ func (m *multipart) sendParts(ctx context.Context, group *errgroup.Group, from c
 			free()
 			return err
 		}
-		number++
 		group.Go(func() error {
 			defer free()
 			return m.sendPart(ctx, number, buf)
@@ -228,6 +235,9 @@ func (m *multipart) sendParts(ctx context.Context, group *errgroup.Group, from c
 	}
 	return nil
 }
+
+// offset returns where a part begins. The first one has the number 1.
+func (m *multipart) offset(number int32) int64 { return int64(number-1) * m.part }
 
 // sendPart sends a part, unless the server has it.
 func (m *multipart) sendPart(ctx context.Context, number int32, data []byte) error {
@@ -267,16 +277,16 @@ func (m *multipart) complete(ctx context.Context) error {
 		MpuObjectSize:   &m.size,
 		MultipartUpload: &types.CompletedMultipartUpload{},
 	}
-	for number := int32(1); int64(number-1)*m.part < m.size; number++ {
+	for number := int32(1); m.offset(number) < m.size; number++ {
 		in.MultipartUpload.Parts = append(in.MultipartUpload.Parts, m.sent[number])
 	}
 	in.IfNoneMatch, in.IfMatch = headers(m.condition)
-	counted, sent := countSent(ctx)
+	counted, unclear := countUnclear(ctx)
 	_, err := m.b.client.CompleteMultipartUpload(counted, in)
 	if errorCode(err) == "NoSuchUpload" {
 		return errGone
 	}
-	return m.b.settle(ctx, "CompleteMultipartUpload", m.path, m.write, m.condition, *sent, err)
+	return m.b.settle(ctx, "CompleteMultipartUpload", m.path, m.write, m.condition, *unclear, err)
 }
 
 // abortTimeout bounds how long a call that failed goes on to clean up.

@@ -115,21 +115,23 @@ func (b *Bucket) put(ctx context.Context, path string, data []byte, c registry.C
 		StorageClass: types.StorageClass(b.o.StorageClass),
 	}
 	in.IfNoneMatch, in.IfMatch = headers(c)
-	counted, sent := countSent(ctx)
+	counted, unclear := countUnclear(ctx)
 	_, err := b.client.PutObject(counted, in, withPayloadHash(in.Metadata[metaSHA256]))
-	return b.settle(ctx, "PutObject", path, write, c, *sent, err)
+	return b.settle(ctx, "PutObject", path, write, c, *unclear, err)
 }
 
 // settle returns the error of a write under a condition. One that was sent again, as
-// its answer was lost, is refused for what it did itself: then it was done.
-func (b *Bucket) settle(ctx context.Context, operation, path, write string, c registry.Condition, sent int, err error) error {
+// its answer was lost, may be refused for what it did itself: then it was done. Where
+// another write came after it, that is not seen: it is refused, and was done and
+// replaced.
+func (b *Bucket) settle(ctx context.Context, operation, path, write string, c registry.Condition, unclear int, err error) error {
 	conditional := c != registry.Condition{}
 	if err == nil || !conditional || !refused(err) {
 		return b.fail(ctx, operation, path, err)
 	}
-	if sent > 1 {
-		if ours, headErr := b.wroteLast(ctx, path, write); ours || headErr != nil {
-			return headErr
+	if unclear > 0 {
+		if ours, err := b.wroteLast(ctx, path, write); ours || err != nil {
+			return err
 		}
 	}
 	return conflict(path, c.Absent())
@@ -209,17 +211,17 @@ func (b *Bucket) hasVersion(ctx context.Context, path, version string) error {
 
 // remove deletes an object, of a version where one is given, by its key in S3.
 func (b *Bucket) remove(ctx context.Context, path, version string) error {
-	counted, sent := countSent(ctx)
+	counted, unclear := countUnclear(ctx)
 	_, err := b.client.DeleteObject(counted, &s3.DeleteObjectInput{Bucket: &b.o.Bucket, Key: &path, IfMatch: optional(version)})
 	switch {
 	case err == nil, version == "" && absent(err):
 		return nil
 	case version == "" || !refused(err):
 		return b.fail(ctx, "DeleteObject", path, err)
-	case *sent == 1:
+	case *unclear == 0:
 		return conflict(path, false)
 	}
-	// Sent again: the first one may have done it.
+	// An earlier one, whose answer was lost, may have done it.
 	_, err = b.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.o.Bucket, Key: &path})
 	switch {
 	case absent(err):

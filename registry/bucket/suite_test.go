@@ -26,15 +26,6 @@ func options(t *testing.T, s *s3test.Server, endpoint string) bucket.Options {
 	}
 }
 
-func open(t *testing.T, o bucket.Options) *bucket.Bucket {
-	t.Helper()
-	b, err := bucket.Open(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 func TestBucket(t *testing.T) {
 	s := s3test.Start(t)
 	regcredtest.TestBlobs(t, func(t *testing.T) registry.Blobs { return open(t, options(t, s, s.Endpoint)) })
