@@ -1,0 +1,391 @@
+package service_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"regcred.dev"
+	"regcred.dev/keyring"
+	"regcred.dev/provider/azure"
+	"regcred.dev/provider/ecr"
+	"regcred.dev/provider/ecrpublic"
+	"regcred.dev/provider/exec"
+	"regcred.dev/provider/github"
+	"regcred.dev/provider/google"
+	"regcred.dev/provider/oidc"
+	regcredprovider "regcred.dev/provider/regcred"
+	"regcred.dev/provider/static"
+	"regcred.dev/refresh"
+	"regcred.dev/service"
+	"regcred.dev/store/memory"
+	"regcred.dev/token"
+)
+
+// wire is a network on which nothing answers. It keeps what was sent.
+type wire struct {
+	mu   sync.Mutex
+	sent []string
+}
+
+func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	var body []byte
+	if r.Body != nil {
+		body, _ = io.ReadAll(r.Body)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sent = append(w.sent, fmt.Sprintf("%s %s %v %s", r.Method, r.URL, r.Header, body))
+	return nil, fmt.Errorf("nobody answers")
+}
+
+// take returns what was sent since it was called last.
+func (w *wire) take() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	sent := w.sent
+	w.sent = nil
+	return sent
+}
+
+// minter mints what is stored, once, as a refresher would.
+type minter struct {
+	store     regcred.Store
+	providers map[string]regcred.Provider
+}
+
+func (m minter) Ensure(ctx context.Context, guid string) (regcred.Login, error) {
+	c, err := m.store.Get(ctx, guid)
+	if err != nil {
+		return regcred.Login{}, err
+	}
+	return m.providers[c.Provider].Mint(ctx, c)
+}
+
+func (m minter) Mint(ctx context.Context, guid string) (regcred.Login, error) {
+	return m.Ensure(ctx, guid)
+}
+func (minter) Status(string) (refresh.Status, bool) { return refresh.Status{}, false }
+func (minter) Issuers() iter.Seq[refresh.IssuerStatus] {
+	return func(func(refresh.IssuerStatus) bool) {}
+}
+
+// canary is in all that is the server's own.
+const canary = "canary-of-the-server"
+
+// ownMeans gives this process an identity at each cloud, files and environment: all have
+// the canary. It returns a file.
+func ownMeans(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), canary)
+	if err := os.WriteFile(file, []byte(`{"type":"authorized_user","client_id":"`+canary+`","client_secret":"`+canary+`","refresh_token":"`+canary+`"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": canary, "AWS_SECRET_ACCESS_KEY": canary, "AWS_SESSION_TOKEN": canary,
+		"AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/" + canary, "AWS_WEB_IDENTITY_TOKEN_FILE": file,
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1/" + canary,
+		"GOOGLE_APPLICATION_CREDENTIALS":     file,
+		"AZURE_CLIENT_ID":                    canary, "AZURE_TENANT_ID": canary, "AZURE_CLIENT_SECRET": canary,
+		"AZURE_FEDERATED_TOKEN_FILE": file, "GITHUB_TOKEN": canary, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": canary, "AWS_CA_BUNDLE": "",
+	} {
+		t.Setenv(name, value)
+	}
+	return file
+}
+
+// tenancy is a service with all providers and a space developer.
+type tenancy struct {
+	*service.Service
+	wire      *wire
+	store     regcred.Store
+	providers map[string]regcred.Provider
+	developer regcred.Caller
+}
+
+func newTenancy(t *testing.T) tenancy {
+	t.Helper()
+	w, store := &wire{}, memory.New()
+	tokens, err := token.New(t.Context(), store, token.Options{Issuer: "regcred:test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := tenancy{wire: w, store: store, providers: map[string]regcred.Provider{}}
+	for _, p := range []regcred.Provider{
+		static.New(), ecr.New(ecr.Options{Transport: w}), ecrpublic.New(ecrpublic.Options{Transport: w}), google.New(google.Options{Transport: w}),
+		azure.New(azure.Options{Transport: w}), github.New(github.Options{Transport: w}), oidc.New(oidc.Options{Transport: w}), exec.New(exec.Options{}),
+		regcredprovider.New(regcredprovider.Options{Signer: tokens, Host: "registry.example.com"}),
+	} {
+		x.providers[p.Describe().Name] = p
+	}
+	books := keyring.New(store.ID())
+	ctx, cancel := context.WithCancel(t.Context())
+	var following sync.WaitGroup
+	following.Go(func() { _ = books.Follow(ctx, store) })
+	t.Cleanup(func() { cancel(); following.Wait() })
+	x.Service = service.New(service.Options{
+		Store: store, Books: books, Refresher: minter{store, x.providers}, Providers: x.providers, Tokens: tokens,
+		Targets: noTargets{}, Prober: &prober{}, PublicProber: &prober{}, LoginLifetime: lifetime,
+	})
+	x.developer = regcred.Caller{Name: "dave", Role: regcred.RoleSpaceDeveloper, Scope: places['D']}
+	return x
+}
+
+// hosts are those of credentials: what the providers are for, and what they are not.
+var hosts = map[string]string{
+	"ecr": "123456789012.dkr.ecr.us-east-1.amazonaws.com", "ecrpublic": "public.ecr.aws", "google": "europe-docker.pkg.dev",
+	"azure": "acme.azurecr.io", "github": "ghcr.io", "oidc": "quay.io", "exec": "registry.example.com", "regcred": "registry.example.com",
+	"static": "registry.example.com",
+}
+
+// vendors are whom a tenant may have the server ask.
+var vendors = []string{".amazonaws.com/", ".aws/", ".googleapis.com/", ".microsoftonline.com/", ".azurecr.io/", "//api.github.com/", "//quay.io/"}
+
+// TestOwnMeans: whatever a space developer sets, nothing is stored that would use the
+// server's identity, its files or its environment, or direct its requests; and what was
+// stored sends nothing of the server's, to the providers' own hosts alone.
+func TestOwnMeans(t *testing.T) {
+	file := ownMeans(t)
+	x, tenants := newTenancy(t), tenantsOwn(t)
+	for name, p := range x.providers {
+		t.Run(name, func(t *testing.T) {
+			if hosts[name] == "" {
+				t.Fatal("this provider is not in the table of hosts")
+			}
+			stored := 0
+			rapid.Check(t, func(rt *rapid.T) {
+				if x.try(rt, p.Describe(), tenants[name], file) {
+					stored++
+				}
+			})
+			if _, may := tenants[name]; may != (stored > 0) {
+				t.Errorf("%d credentials were stored", stored)
+			}
+		})
+	}
+}
+
+// removed stands for a setting that is left out.
+const removed = "-"
+
+// try stores one credential as the developer: with the tenant's own settings, of which
+// some were changed. It looks at what that did.
+func (x tenancy) try(rt *rapid.T, info regcred.ProviderInfo, own map[string]string, file string) (stored bool) {
+	in := service.NewCredential{
+		Scope: places['D'], Provider: info.Name, Settings: map[string]regcred.Secret{},
+		Location: rapid.SampledFrom([]string{hosts[info.Name], "", "evil.example.com", "169.254.169.254", "localhost:5000"}).Draw(rt, "location"),
+	}
+	for name, value := range own {
+		in.Settings[name] = regcred.NewSecret(value)
+	}
+	values := []string{"", file, "file:" + file, "env:AWS_SECRET_ACCESS_KEY", "true", "https://evil.example.com", "managed", "workload", "default", "none", "quay", "x"}
+	for _, f := range rapid.SliceOfN(rapid.SampledFrom(info.AllFields()), 0, 3).Draw(rt, "fields") {
+		value := rapid.SampledFrom(append(values, f.Example, f.Default, removed)).Draw(rt, f.Name)
+		if in.Settings[f.Name] = regcred.NewSecret(value); value == removed {
+			delete(in.Settings, f.Name)
+		}
+	}
+	var admins []string
+	for _, f := range info.Fields {
+		if _, set := in.Settings[f.Name]; set && f.Admin {
+			admins = append(admins, f.Name)
+		}
+	}
+	if info.Name == regcred.ProviderStatic {
+		in.Username, in.Password = "user", regcred.NewSecret("p")
+	}
+	x.wire.take()
+	c, err := x.CreateCredential(context.Background(), x.developer, in)
+	sent := x.wire.take()
+	if err != nil {
+		if code := regcred.CodeOf(err); code != regcred.Denied && code != regcred.Invalid || len(sent) > 0 {
+			rt.Fatalf("%v, and %d requests", err, len(sent))
+		}
+		return false
+	}
+	if len(admins) > 0 {
+		rt.Fatalf("it was stored with what admins alone set: %v", admins)
+	}
+	for _, request := range sent {
+		if strings.Contains(request, canary) || !slices.ContainsFunc(vendors, func(v string) bool { return strings.Contains(request, v) }) {
+			rt.Fatalf("it sends %s", request)
+		}
+	}
+	if err := x.Delete(context.Background(), x.developer, c.GUID); err != nil {
+		rt.Fatal(err)
+	}
+	return true
+}
+
+// TestOwnMeansOfAdmins shows that the test above could fail: an admin's credential uses
+// the server's identity.
+func TestOwnMeansOfAdmins(t *testing.T) {
+	ownMeans(t)
+	x := newTenancy(t)
+	for _, name := range []string{"ecr", "ecrpublic"} {
+		_, err := x.CreateCredential(t.Context(), regcred.Local, service.NewCredential{Scope: places['D'], Provider: name, Location: hosts[name]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sent := strings.Join(x.wire.take(), "\n"); !strings.Contains(sent, canary) {
+			t.Errorf("%s: nothing of the server's is in %q", name, sent)
+		}
+	}
+}
+
+// tenantsOwn are settings that bring along their own secret, by the providers that take
+// such.
+func tenantsOwn(t *testing.T) map[string]map[string]string {
+	t.Helper()
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	account, err := json.Marshal(map[string]string{
+		"type": "service_account", "project_id": "acme", "private_key_id": "1", "private_key": key,
+		"client_email": "puller@acme.iam.gserviceaccount.com", "client_id": "1", "token_uri": "https://oauth2.googleapis.com/token",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	aws := map[string]string{"access-key-id": "AKIAIOSFODNN7EXAMPLE", "secret-access-key": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}
+	return map[string]map[string]string{
+		"ecr": aws, "ecrpublic": aws,
+		"google": {"key": string(account)},
+		"azure": {
+			"tenant-id": "409520d4-8100-4d1d-ad47-72432ddcc120", "client-id": "7d2a4b4e-1f0b-4c53-9d0e-3a5f2f0f6d11", "client-secret": "s3cret",
+		},
+		"github": {"app-id": "123456", "installation-id": "7890123", "private-key": key},
+		"oidc":   {"exchange": "quay", "username": "acme+puller", "token": "eyJhbGciOiJub25lIn0.e30."},
+		"static": {},
+	}
+}
+
+// TestTenantsOwn shows what a space developer may store: what brings its own secret.
+func TestTenantsOwn(t *testing.T) {
+	ownMeans(t)
+	x := newTenancy(t)
+	for name, settings := range tenantsOwn(t) {
+		in := service.NewCredential{Scope: places['D'], Provider: name, Location: hosts[name], Settings: map[string]regcred.Secret{}}
+		for key, value := range settings {
+			in.Settings[key] = regcred.NewSecret(value)
+		}
+		if name == regcred.ProviderStatic {
+			in.Username, in.Password = "user", regcred.NewSecret("p")
+		}
+		c, err := x.CreateCredential(t.Context(), x.developer, in)
+		sent := strings.Join(x.wire.take(), "\n")
+		if err != nil || strings.Contains(sent, canary) || (sent == "") != (name == regcred.ProviderStatic) {
+			t.Errorf("%s: %v, sends %s", name, err, sent)
+			continue
+		}
+		x.mayNotAdd(t, c)
+	}
+}
+
+// mayNotAdd shows that an update comes by nothing either.
+func (x tenancy) mayNotAdd(t *testing.T, c service.Credential) {
+	t.Helper()
+	before, err := x.store.Get(t.Context(), c.GUID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	updates := map[string]map[string]*regcred.Secret{"all removed": {}}
+	for key := range maps.Keys(before.Secrets) {
+		updates["all removed"][key] = nil
+	}
+	for key := range maps.Keys(before.Settings) {
+		updates["all removed"][key] = nil
+	}
+	for _, f := range x.providers[c.Provider].Describe().Fields {
+		if f.Admin {
+			value := regcred.NewSecret(f.Example)
+			updates["with "+f.Name] = map[string]*regcred.Secret{f.Name: &value}
+		}
+	}
+	for name, settings := range updates {
+		if len(settings) == 0 {
+			continue
+		}
+		for _, check := range []bool{false, true} {
+			x.wire.take()
+			_, err := x.Update(t.Context(), x.developer, c.GUID, service.CredentialUpdate{Settings: settings, Check: check})
+			if code := regcred.CodeOf(err); err == nil || code != regcred.Denied && code != regcred.Invalid || len(x.wire.take()) > 0 {
+				t.Errorf("%s, %s: %v", c.Provider, name, err)
+			}
+		}
+	}
+	if after, err := x.store.Get(t.Context(), c.GUID); err != nil || after.Version != before.Version {
+		t.Errorf("%s was changed: %v", c.Provider, err)
+	}
+}
+
+// TestAdminsCredentials: a credential that uses the server itself is an admin's, also in a
+// space whose developer may alter all else.
+func TestAdminsCredentials(t *testing.T) {
+	ownMeans(t)
+	x := newTenancy(t)
+	c, err := x.CreateCredential(t.Context(), regcred.Local, service.NewCredential{Scope: places['D'], Provider: "ecr", Location: hosts["ecr"]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.wire.take()
+	if _, err := x.Get(t.Context(), x.developer, c.GUID); err != nil {
+		t.Errorf("it cannot be read: %v", err)
+	}
+	user := "x"
+	_, update := x.Update(t.Context(), x.developer, c.GUID, service.CredentialUpdate{Username: &user})
+	_, refresh := x.Refresh(t.Context(), x.developer, c.GUID, true)
+	_, check := x.Check(t.Context(), x.developer, c.GUID, "")
+	for name, err := range map[string]error{"update": update, "refresh": refresh, "check": check, "delete": x.Delete(t.Context(), x.developer, c.GUID)} {
+		if regcred.CodeOf(err) != regcred.Denied || !strings.Contains(err.Error(), "only an admin") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if sent := x.wire.take(); len(sent) > 0 {
+		t.Errorf("the server asked for a login: %v", sent)
+	}
+}
+
+// TestSettingsAreText: control characters are refused, where a field of several lines
+// takes line breaks too.
+func TestSettingsAreText(t *testing.T) {
+	x := newTenancy(t)
+	for name, value := range map[string]string{
+		"zero": "us\x00-east-1", "line break": "us-east-1\n", "carriage return": "us-east-1\r\nX-Header: x", "escape": "\x1b[2J", "not UTF-8": "\xff\xfe", "C1": "us\u0085east",
+	} {
+		for _, field := range []string{"region", "secret-access-key"} {
+			if field == "secret-access-key" && bytes.ContainsAny([]byte(value), "\r\n") {
+				continue
+			}
+			_, err := x.CreateCredential(t.Context(), regcred.Local, service.NewCredential{
+				Scope: places['D'], Provider: "ecr", Settings: map[string]regcred.Secret{field: regcred.NewSecret(value)},
+			})
+			if regcred.CodeOf(err) != regcred.Invalid || !strings.Contains(err.Error(), field) || strings.Contains(err.Error(), value) {
+				t.Errorf("%s in %s: %v", name, field, err)
+			}
+		}
+	}
+}
