@@ -3,8 +3,9 @@ package crane
 import (
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"regcred.dev"
 	"regcred.dev/registry"
@@ -28,6 +29,8 @@ type Options struct {
 	ListAll func(r *http.Request) bool
 	// Log gets faults at error level; nil discards.
 	Log *slog.Logger
+	// Metrics is where metrics of the directory are registered; nil means nowhere.
+	Metrics prometheus.Registerer
 }
 
 // Handler answers the paths below /v1/, /v2/ and /crane/, and /v2. Those of v2 that
@@ -40,9 +43,10 @@ type Handler struct {
 	rewriter  *rewriter
 	listAll   func(r *http.Request) bool
 	log       *slog.Logger
+	metrics   *metrics
 }
 
-// New returns a Handler. Errors: Invalid.
+// New returns a Handler. Errors: Invalid; those of registering the metrics.
 func New(o Options) (*Handler, error) {
 	if (o.Server == nil) != (o.Storage == nil) || o.Server == nil && o.Directory == nil {
 		return nil, regcred.Errorf(regcred.Invalid, "a handler of Crane's paths needs a directory of metadata, or a registry server with its storage")
@@ -58,9 +62,13 @@ func New(o Options) (*Handler, error) {
 	if h.directory == nil {
 		h.directory = &Directory{}
 		h.directory.set.Store(&set{})
+		h.directory.status.Store(&Status{})
 	}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
+	}
+	if h.metrics, err = newMetrics(o.Metrics, h.directory); err != nil {
+		return nil, err
 	}
 	return h, nil
 }
@@ -75,17 +83,4 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		h.serveLists(w, r)
 	}
-}
-
-// readMethods are those of all that can be read.
-var readMethods = []string{http.MethodHead, http.MethodOptions, http.MethodGet}
-
-// allows reports whether a method is one of some; where it is OPTIONS, or none, the
-// answer's header says which they are.
-func allows(w http.ResponseWriter, r *http.Request, methods []string) bool {
-	ok := slices.Contains(methods, r.Method)
-	if !ok || r.Method == http.MethodOptions {
-		w.Header().Set("Allow", strings.Join(methods, ", "))
-	}
-	return ok
 }

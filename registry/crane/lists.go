@@ -48,7 +48,7 @@ func (h *Handler) serveLists(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case !allows(w, r, readMethods):
-		text(w, http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed))
+		writeText(w, http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed))
 	case r.Method == http.MethodOptions:
 		w.WriteHeader(http.StatusOK)
 	default:
@@ -81,7 +81,7 @@ func (h *Handler) writeList(w http.ResponseWriter, r *http.Request, protocol str
 	w.Header().Set("Vary", "Accept")
 	var err error
 	if wantsJSON(r.Header) {
-		err = v1JSON(w, http.StatusOK, list)
+		err = writeJSON(w, http.StatusOK, list)
 	} else {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")

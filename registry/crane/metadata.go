@@ -74,8 +74,12 @@ type document struct {
 // parse reads a metadata file. Its errors say what is wrong, for whoever wrote it.
 func parse(data []byte) (*repository, error) {
 	var d document
-	if err := json.Unmarshal(data, &d); err != nil {
+	var fields map[string]json.RawMessage
+	if err := errors.Join(json.Unmarshal(data, &d), json.Unmarshal(data, &fields)); err != nil {
 		return nil, fmt.Errorf("it is no redirect metadata: %w", err)
+	}
+	if err := checkSpelling(fields); err != nil {
+		return nil, err
 	}
 	if d.Version < 1 || d.Version > 4 {
 		return nil, fmt.Errorf("its version is %d; 1 to 4 are supported", d.Version)
@@ -91,13 +95,32 @@ func parse(data []byte) (*repository, error) {
 		return nil, fmt.Errorf("its version is %d, which needs the field %q", d.Version, lacks)
 	}
 	r := &repository{
-		name: d.Name, version: d.Version, url: base.String(), path: path.Clean(base.Path), protected: d.Protected,
+		name: d.Name, version: d.Version, url: strings.TrimSuffix(base.String(), "/") + "/", path: path.Clean(base.Path), protected: d.Protected,
 		tags: d.Tags, schema2: setOf(d.Schema2), lists: setOf(d.Lists), amd64: d.AMD64,
 	}
 	for _, image := range d.Images {
 		r.images = append(r.images, image.ID)
 	}
 	return r, r.check()
+}
+
+// known are the fields of a document.
+var known = []string{
+	"version", "repo-registry-id", "url", "protected", "images", "tags",
+	"schema2_data", "manifest_list_data", "manifest_list_amd64_tags",
+}
+
+// checkSpelling refuses fields that are known in another case. Crane passed over a
+// "Protected"; encoding/json would take it for "protected", and perhaps for the last word.
+func checkSpelling(fields map[string]json.RawMessage) error {
+	for name := range fields {
+		for _, k := range known {
+			if name != k && strings.EqualFold(name, k) {
+				return fmt.Errorf("it has the field %.100q, which is spelled %q", name, k)
+			}
+		}
+	}
+	return nil
 }
 
 // lacks returns a field that files of the version have and this one has not.
@@ -148,9 +171,6 @@ func baseURL(raw string) (*url.URL, error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" ||
 		u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
 		return nil, errors.New(`its url is none of the form "https://host/path/"`) // which may hold a password
-	}
-	if !strings.HasSuffix(u.Path, "/") {
-		u = u.JoinPath("/")
 	}
 	return u, nil
 }

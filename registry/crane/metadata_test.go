@@ -24,6 +24,7 @@ func TestParseRefused(t *testing.T) {
 		{"a query", `{"version":2,"repo-registry-id":"a","url":"https://h/a?b=c"}`, "url"},
 		{"a password", `{"version":2,"repo-registry-id":"a","url":"https://u:canary@h/a"}`, "url"},
 		{"protected in words", `{"version":2,"repo-registry-id":"a","url":"https://h/","protected":"yes"}`, "protected"},
+		{"protected in another case", `{"version":2,"repo-registry-id":"a","url":"https://h/","protected":true,"Protected":false}`, `"Protected"`},
 		{"no images", `{"version":1,"repo-registry-id":"a","url":"https://h/","tags":{}}`, `"images"`},
 		{"no tags", `{"version":1,"repo-registry-id":"a","url":"https://h/","images":[]}`, `"tags"`},
 		{"an id with a slash", `{"version":1,"repo-registry-id":"a","url":"https://h/","images":[{"id":"a/../../b"}],"tags":{}}`, "no image id"},

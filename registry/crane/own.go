@@ -182,7 +182,7 @@ func (t own) serveFrom(w http.ResponseWriter, c *caller, ref registry.V1Ref, id,
 	case !ok:
 		return errNotThere
 	case file == "ancestry":
-		return v1JSON(w, http.StatusOK, companion.Ancestry(id))
+		return writeJSON(w, http.StatusOK, companion.Ancestry(id))
 	case file == "json":
 		return t.serveDocument(w, c, ref.Repository, img)
 	}

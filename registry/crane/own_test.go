@@ -32,6 +32,7 @@ type registryOf struct {
 	*httptest.Server
 	storage *registry.Storage
 	tokens  *token.Service
+	handler *crane.Handler
 }
 
 func newRegistry(t testing.TB, files map[string]string, policy registry.Policy, owners ...string) *registryOf {
@@ -53,9 +54,9 @@ func newRegistry(t testing.TB, files map[string]string, policy registry.Policy, 
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	h := newHandler(t, crane.Options{Directory: d, Server: server, Storage: r.storage})
+	r.handler = newHandler(t, crane.Options{Directory: d, Server: server, Storage: r.storage})
 	for _, path := range []string{"/v1/", "/v2/", "/v2", "/crane/"} {
-		mux.Handle(path, h)
+		mux.Handle(path, r.handler)
 	}
 	mux.Handle(registry.TokenPath, server)
 	r.Server = httptest.NewServer(mux)
@@ -379,8 +380,15 @@ func TestBothTrees(t *testing.T) {
 	if got := r.get(t, "/v2/acme/app/tags/list", ""); got.status != 302 {
 		t.Errorf("during: %d", got.status)
 	}
+	r.publish(t, "acme/elsewhere", "latest", newV1Image("elsewhere", "base"))
+	if names, err := r.handler.Shadowed(t.Context()); err != nil || len(names) > 0 {
+		t.Errorf("during: shadowed %v, %v", names, err)
+	}
 	img := newV1Image("app", "base")
 	r.publish(t, "acme/app", "latest", img)
+	if names, err := r.handler.Shadowed(t.Context()); err != nil || !slices.Equal(names, []string{"acme/app"}) {
+		t.Errorf("after: shadowed %v, %v", names, err)
+	}
 	for path, want := range map[string]int{
 		"/v2/acme/app/tags/list": 401, "/v1/repositories/acme/app/tags": 404, "/v1/images/" + img[0].id + "/json": 404,
 		"/v1/images/aa/json": 302, // an id that is not ours

@@ -3,6 +3,9 @@ package crane
 import (
 	"bytes"
 	"compress/zlib"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/hex"
 	"slices"
 	"strings"
@@ -221,6 +224,34 @@ func FuzzPaths(f *testing.F) {
 		}
 		p.cover(path)
 		if p.cover("/") || p.cover("") {
+			t.Error("it is for everything")
+		}
+	})
+}
+
+// FuzzEntitlement gives a certificate any extensions of Red Hat's.
+func FuzzEntitlement(f *testing.F) {
+	payload, err := asn1.Marshal(writePaths("/owner"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte("\x0c\x033.4"), payload, []byte(nil))
+	f.Add([]byte(nil), []byte(nil), []byte("\x0c\x0d/content/acme"))
+	f.Add([]byte("\x0c\x031.0"), []byte(nil), []byte("\x0c\x01/"))
+	f.Fuzz(func(t *testing.T, version, payload, url []byte) {
+		c := &x509.Certificate{}
+		for id, value := range map[string][]byte{"6": version, "7": payload, "4.1": {0x0c, 0}, "2.5.1.6": url} {
+			if value == nil {
+				continue
+			}
+			oid := slices.Clone(redHat)
+			for n := range strings.SplitSeq(id, ".") {
+				oid = append(oid, int(n[0]-'0'))
+			}
+			c.Extensions = append(c.Extensions, pkix.Extension{Id: oid, Value: value})
+		}
+		p, err := entitlement(c)
+		if err == nil && (p.cover("/") || p.cover("")) {
 			t.Error("it is for everything")
 		}
 	})

@@ -10,7 +10,7 @@ import (
 )
 
 // redirects is the tree of Crane's metadata.
-type redirects struct{}
+type redirects struct{ metrics *metrics }
 
 // find returns a v1 repository that the caller may have.
 func (redirects) find(c *caller, name string) (*repository, error) {
@@ -53,9 +53,10 @@ func (t redirects) tag(c *caller, name, tag string) (string, error) {
 func (redirects) token(*caller, string) (regcred.Secret, error) { return regcred.Secret{}, nil }
 
 // serve sends the client to the first repository of those that list the image.
-func (redirects) serve(w http.ResponseWriter, c *caller, id, file string) error {
+func (t redirects) serve(w http.ResponseWriter, c *caller, id, file string) error {
 	for _, repo := range c.set.images[id] {
 		if c.entitled.may(repo) {
+			t.metrics.redirected(repo, file)
 			http.Redirect(w, c.r, repo.url+id+"/"+file, http.StatusFound) //nolint:gosec // the id is one of the metadata's
 			return nil
 		}

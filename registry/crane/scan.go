@@ -145,10 +145,15 @@ func (s *scan) add(p string, f file) {
 	}
 }
 
+var errTooLarge = fmt.Errorf("it is larger than %d bytes, the most that is read", maxFile)
+
 // read reads a metadata file.
 func read(p string, info fs.FileInfo) (*repository, error) {
-	if !info.Mode().IsRegular() {
+	switch {
+	case !info.Mode().IsRegular():
 		return nil, errors.New("it is no regular file")
+	case info.Size() > maxFile:
+		return nil, errTooLarge
 	}
 	f, err := os.Open(p)
 	if err != nil {
@@ -160,7 +165,7 @@ func read(p string, info fs.FileInfo) (*repository, error) {
 		return nil, err
 	}
 	if len(data) > maxFile {
-		return nil, fmt.Errorf("it is larger than %d bytes, the most that is read", maxFile)
+		return nil, errTooLarge
 	}
 	return parse(data)
 }

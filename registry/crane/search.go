@@ -38,7 +38,7 @@ func (h *Handler) v1Search(w http.ResponseWriter, c *caller) error {
 	for _, name := range names {
 		results = append(results, searchResult{Name: name})
 	}
-	return v1JSON(w, http.StatusOK, struct {
+	return writeJSON(w, http.StatusOK, struct {
 		Query   string         `json:"query"`
 		Count   int            `json:"num_results"`
 		Results []searchResult `json:"results"`
@@ -48,7 +48,7 @@ func (h *Handler) v1Search(w http.ResponseWriter, c *caller) error {
 // matches returns, sorted, the names that have a part. Of a name that both trees
 // have, our own registry says whether the caller may see it.
 func (h *Handler) matches(c *caller, part string) ([]string, error) {
-	trees := []tree{redirects{}}
+	trees := []tree{h.redirects()}
 	if h.storage != nil {
 		trees = append(trees, h.own())
 	}

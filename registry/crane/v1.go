@@ -1,8 +1,6 @@
 package crane
 
 import (
-	"encoding/json"
-	"io"
 	"iter"
 	"net/http"
 	"slices"
@@ -47,7 +45,7 @@ func (h *Handler) serveV1(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case !allows(w, r, methods):
-		text(w, http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed))
+		writeText(w, http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed))
 	case r.Method == http.MethodOptions:
 		w.WriteHeader(http.StatusOK)
 	default:
@@ -73,7 +71,7 @@ func (h *Handler) answerV1(w http.ResponseWriter, c *caller, q v1Request) error 
 	switch q.resource {
 	case v1Ping:
 		w.Header().Set("X-Docker-Registry-Standalone", "True")
-		return v1JSON(w, http.StatusOK, true)
+		return writeJSON(w, http.StatusOK, true)
 	case v1Users:
 		return h.v1Users(w, c)
 	case v1Search:
@@ -93,13 +91,13 @@ func (h *Handler) answerV1(w http.ResponseWriter, c *caller, q v1Request) error 
 		if err != nil {
 			return err
 		}
-		return v1JSON(w, http.StatusOK, tags)
+		return writeJSON(w, http.StatusOK, tags)
 	}
 	id, err := t.tag(c, q.repo, q.tag)
 	if err != nil {
 		return err
 	}
-	return v1JSON(w, http.StatusOK, id)
+	return writeJSON(w, http.StatusOK, id)
 }
 
 // treeOf returns where a repository is looked for.
@@ -109,21 +107,23 @@ func (h *Handler) treeOf(c *caller, repo string) (tree, error) {
 			return h.own(), err
 		}
 	}
-	return redirects{}, nil
+	return h.redirects(), nil
 }
 
 func (h *Handler) own() own { return own{h.server, h.storage} }
+
+func (h *Handler) redirects() redirects { return redirects{h.metrics} }
 
 // v1Users answers "docker login". Nobody is ever made: logins come from regcred.
 func (h *Handler) v1Users(w http.ResponseWriter, c *caller) error {
 	w.Header().Set("X-Docker-Registry-Standalone", "True")
 	if c.r.Method == http.MethodPost {
-		return v1JSON(w, http.StatusCreated, "User Created")
+		return writeJSON(w, http.StatusCreated, "User Created")
 	}
 	if _, err := c.login(); err != nil {
 		return err
 	}
-	return v1JSON(w, http.StatusOK, "OK")
+	return writeJSON(w, http.StatusOK, "OK")
 }
 
 // v1Images answers with the images of a repository, and with a token for them to
@@ -151,7 +151,7 @@ func (h *Handler) v1Images(w http.ResponseWriter, c *caller, t tree, repo string
 	for _, id := range ids {
 		list = append(list, image{id})
 	}
-	return v1JSON(w, http.StatusOK, list)
+	return writeJSON(w, http.StatusOK, list)
 }
 
 // endpointFor returns the host that a client is told to go on with.
@@ -170,19 +170,7 @@ func (h *Handler) v1File(w http.ResponseWriter, c *caller, q v1Request) error {
 			return err
 		}
 	}
-	return redirects{}.serve(w, c, q.id, q.file)
-}
-
-// v1JSON answers with a value.
-func v1JSON(w http.ResponseWriter, status int, v any) error {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(data) // it fails where the client went away
-	return nil
+	return h.redirects().serve(w, c, q.id, q.file)
 }
 
 // v1Error answers with an error, as text.
@@ -191,29 +179,5 @@ func (h *Handler) v1Error(w http.ResponseWriter, r *http.Request, err error) {
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Basic realm="regcred"`)
 	}
-	text(w, status, regcred.MessageOf(err))
-}
-
-// text answers with a text.
-func text(w http.ResponseWriter, status int, s string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, s) //nolint:gosec // as plain text; it fails where the client went away
-}
-
-// status returns that of an answer with an error. Faults of the server are logged.
-func (h *Handler) status(r *http.Request, err error) int {
-	switch regcred.CodeOf(err) {
-	case regcred.NotFound:
-		return http.StatusNotFound
-	case regcred.Invalid:
-		return http.StatusBadRequest
-	case regcred.Unauthenticated:
-		return http.StatusUnauthorized
-	}
-	h.log.Error("a request failed", "method", r.Method, "path", r.URL.Path, "err", err)
-	if regcred.CodeOf(err) == regcred.Unavailable {
-		return http.StatusServiceUnavailable
-	}
-	return http.StatusInternalServerError
+	writeText(w, status, regcred.MessageOf(err))
 }

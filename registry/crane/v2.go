@@ -84,6 +84,8 @@ func (h *Handler) redirectV2(w http.ResponseWriter, r *http.Request, repo *repos
 	case !ok:
 		h.v2Error(w, http.StatusNotFound, ociregistry.ErrManifestUnknown.Code(), "this path names no manifest")
 	default:
+		kind, _, _ := strings.Cut(rest, "/")
+		h.metrics.redirected(repo, kind)
 		to := h.rewriter.rewrite(time.Now(), repo.url+file)
 		http.Redirect(w, r, to, http.StatusFound) //nolint:gosec // splitV2 sees to it that it stays below the repository's URL
 	}
@@ -130,7 +132,7 @@ func (h *Handler) v2Error(w http.ResponseWriter, status int, code, message strin
 		Code    string `json:"code"`
 		Message string `json:"message"`
 	}
-	if err := v1JSON(w, status, map[string][]wireError{"errors": {{code, message}}}); err != nil {
+	if err := writeJSON(w, status, map[string][]wireError{"errors": {{code, message}}}); err != nil {
 		h.log.Error("an error was not sent", "err", err)
 	}
 }
