@@ -146,7 +146,8 @@ func (c cluster) expect(t *testing.T, vals string, revision int) {
 	t.Helper()
 	var want []string
 	for _, name := range render(t, vals).names() {
-		want = append(want, strings.Replace(name, "/"+namespace+"-", "/"+c.namespace+"-", 1))
+		parts := strings.Split(name, "/")
+		want = append(want, parts[0]+"/"+strings.Replace(parts[len(parts)-1], namespace+"-", c.namespace+"-", 1))
 	}
 	for i := range revision {
 		want = append(want, fmt.Sprintf("Secret/sh.helm.release.v1.%s.v%d", releaseName, i+1))
@@ -156,6 +157,15 @@ func (c cluster) expect(t *testing.T, vals string, revision int) {
 		t.Errorf("after revision %d: %s", revision, diff)
 	}
 }
+
+// onObjectStorage are values of a registry in the cluster that has what it can have.
+const onObjectStorage = `
+global: {registry_location: on-cluster, storage: s3}
+s3: {accesskey: AK, secretkey: SK, region: us-west-2, registry_bucket: images}
+registry: {pushFrom: [10.244.0.0/16]}
+ingress: {enabled: true, host: regcred.example.com, tls: {secretName: regcred-tls}}
+config: {targets: [{kubernetes: {leader_election: {namespace: default, name: regcred}}}]}
+`
 
 func TestInstall(t *testing.T) {
 	c := newCluster(t)
@@ -169,8 +179,10 @@ func TestInstall(t *testing.T) {
 		c.upgrade(t, example(t, name))
 		c.expect(t, example(t, name), i+2)
 	}
-	c.upgrade(t, "")
-	c.expect(t, "", len(examples)+2)
+	for i, vals := range []string{onObjectStorage, ""} {
+		c.upgrade(t, vals)
+		c.expect(t, vals, len(examples)+2+i)
+	}
 	c.uninstall(t)
 	if got := c.applied(t); len(got) > 0 {
 		t.Errorf("uninstall left %v", got)
@@ -214,7 +226,7 @@ func TestExistingSecret(t *testing.T) {
 
 // The pod is admitted where only the Pod Security Standard "restricted" is.
 func TestRestrictedPod(t *testing.T) {
-	for _, vals := range []string{"", example(t, "ecr"), example(t, "acr")} {
+	for _, vals := range []string{"", example(t, "ecr"), example(t, "acr"), "openshift: {enabled: true, route: {enabled: false}}"} {
 		c := newCluster(t)
 		c.install(t, vals, action.DryRunNone)
 		pods, dry := c.Client(t).CoreV1().Pods(c.namespace), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}

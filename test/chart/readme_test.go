@@ -24,7 +24,7 @@ func TestReadme(t *testing.T) {
 			t.Errorf("%v in:\n%s", err, block)
 		}
 	}
-	if shown != 2 {
-		t.Errorf("%d blocks of values were found, not 2", shown)
+	if shown != 6 {
+		t.Errorf("%d blocks of values were found, not 6", shown)
 	}
 }

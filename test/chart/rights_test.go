@@ -69,6 +69,21 @@ func TestRights(t *testing.T) {
 	}
 }
 
+// TestLeaseRights: replicas take turns by a Lease, for which there is a Role where it is.
+func TestLeaseRights(t *testing.T) {
+	var leader rbacv1.Role
+	readGolden(t, "leaderrole.yaml", &leader)
+	r := render(t, "config: {targets: [{kubernetes: {leader_election: {namespace: infra, name: regcred}}}]}")
+	got := as[rbacv1.Role](t, r, "Role")
+	if diff := cmp.Diff(leader.Rules, got.Rules); diff != "" || got.Namespace != "infra" || got.Name != "regcred-leader" {
+		t.Errorf("%s/%s: %s", got.Namespace, got.Name, diff)
+	}
+	binding := as[rbacv1.RoleBinding](t, r, "RoleBinding")
+	if binding.Namespace != "infra" || binding.RoleRef.Name != "regcred-leader" || binding.Subjects[0].Name != "regcred" || binding.Subjects[0].Namespace != namespace {
+		t.Errorf("the binding is %+v", binding)
+	}
+}
+
 // The rights are those that the target's own tests show to be enough, and all used.
 func TestLeastRights(t *testing.T) {
 	var cluster rbacv1.ClusterRole

@@ -56,6 +56,13 @@ func TestRefused(t *testing.T) {
 		"listen":                    {`{config: {listen: ":80"}}`, "config.listen: leave it out"},
 		"data directory":            {`{config: {data_dir: /data}}`, "config.data_dir: leave it out"},
 		"password":                  {`{config: {credentials: [{location: quay.io, username: me, password: hunter2}]}}`, "config.credentials[0].password: secrets do not stand in values"},
+		"bucket without a name":     {`{global: {registry_location: on-cluster, storage: s3}}`, "s3.registry_bucket: name the bucket"},
+		"our bucket without a name": {`{registry: {storage: {s3: {region: r}}}}`, "registry.storage.s3.bucket: name the bucket"},
+		"half a storage key":        {`{global: {registry_location: on-cluster, storage: s3}, s3: {registry_bucket: b, secretkey: hunter2}}`, "s3: of accesskey and secretkey only one is set"},
+		"two buckets":               {`{registry: {storage: {s3: {bucket: b}}}, config: {registry: {storage: {s3: {bucket: c}}}}}`, "config.registry.storage: leave it out"},
+		"Ingress without a host":    {`{ingress: {enabled: true}}`, "ingress.host: name the host"},
+		"Route of a URL":            {`{openshift: {enabled: true, route: {host: "https://a.example.com"}}}`, "at '/openshift/route/host'"},
+		"push from no network":      {`{registry: {pushFrom: [pods]}}`, "at '/registry/pushFrom/0'"},
 		"registry without a volume": {`{global: {registry_location: on-cluster}, persistence: {enabled: false}}`, "persistence.enabled is false"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -83,6 +90,9 @@ func TestWarnings(t *testing.T) {
 		"GCR identity": {"global: {registry_location: gcr}", "the pod's own identity is used"},
 		"two logins":   {"existingSecret: registry-secret\n" + ecr + `{ecr: {accesskey: a, secretkey: b}}`, "have no effect: they are read from the Secret registry-secret"},
 		"old image":    {ecr + `{docker_tag: v1.1.7, pull_policy: Always}`, "registry-token-refresher.docker_tag has no effect"},
+		"storage":      {"global: {registry_location: on-cluster, storage: minio}", "global.storage minio is not used"},
+		"no TLS":       {"ingress: {enabled: true, host: a.example.com, tls: {enabled: false}}", "logins travel in clear"},
+		"bucket alone": {"{persistence: {enabled: false}, registry: {storage: {s3: {bucket: b}}}}", "credentials are gone with the pod"},
 		"no volume":    {`persistence: {enabled: false}`, "credentials and images are gone with the pod"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -13,7 +13,17 @@
 {{- $ours := dict
   "data_dir" (include "regcred.dataDir" .)
   "listen" (printf ":%s" (include "regcred.port" .))
-  "public_url" (printf "http://%s.%s.svc:%d" (include "regcred.fullname" .) .Release.Namespace (int .Values.service.port)) }}
+  "public_url" (include "regcred.publicURL" .) }}
+{{- $registry := dict }}
+{{- with include "regcred.bucket" . }}
+{{- $_ := set $registry "storage" (dict "s3" (fromYaml .)) }}
+{{- end }}
+{{- if and .Values.registry.pushFrom (eq (include "regcred.location" .) "on-cluster") }}
+{{- $_ := set $registry "repositories" (list (dict "match" "*" "public" true "push_from" .Values.registry.pushFrom)) }}
+{{- end }}
+{{- if $registry }}
+{{- $_ := set $ours "registry" $registry }}
+{{- end }}
 {{- toYaml (merge (deepCopy (default dict .Values.config)) $ours) }}
 {{- end }}
 
@@ -30,7 +40,10 @@
 {{- fail (printf "config.credentials[%d].password: secrets do not stand in values: write env:NAME or file:PATH, and name the Secret in extraEnvFrom or extraSecretMounts" $i) }}
 {{- end }}
 {{- end }}
-{{- if and (eq (include "regcred.location" .) "on-cluster") (not .Values.persistence.enabled) }}
+{{- if and (dig "registry" "storage" dict (default dict .Values.config)) (include "regcred.bucket" .) }}
+{{- fail "config.registry.storage: leave it out where registry.storage.s3 or global.storage names a bucket" }}
+{{- end }}
+{{- if and (eq (include "regcred.location" .) "on-cluster") (not .Values.persistence.enabled) (not (include "regcred.bucket" .)) }}
 {{- fail "persistence.enabled is false: with registry_location on-cluster the images of all apps are kept on the volume" }}
 {{- end }}
 {{- end }}

@@ -4,6 +4,9 @@
 {{- $annotations := deepCopy .Values.podAnnotations }}
 {{- if not (include "regcred.refresher" .) }}
 {{- $_ := set $annotations "checksum/config" (include "regcred.config" . | sha256sum) }}
+{{- if include "regcred.ownBucketSecret" . }}
+{{- $_ := set $annotations "checksum/object-storage" (printf "%s %s" .Values.s3.accesskey .Values.s3.secretkey | sha256sum) }}
+{{- end }}
 {{- end }}
 {{- if .Values.metrics.annotations }}
 {{- $annotations = merge $annotations (dict "prometheus.io/scrape" "true" "prometheus.io/port" (include "regcred.port" .) "prometheus.io/path" "/metrics") }}
@@ -48,6 +51,16 @@
   readOnly: true
 - name: data
   mountPath: {{ include "regcred.volumePath" . }}
+{{- if include "regcred.bucketSecret" . }}
+- name: object-storage
+  mountPath: {{ include "regcred.bucketSecretPath" . }}
+  readOnly: true
+{{- end }}
+{{- if .Values.registry.storage.s3.caSecret }}
+- name: object-storage-ca
+  mountPath: {{ include "regcred.bucketCAPath" . }}
+  readOnly: true
+{{- end }}
 {{- end }}
 {{- range $i, $mount := .Values.extraSecretMounts }}
 - name: secret-{{ $i }}
@@ -74,6 +87,21 @@
   {{- else }}
   emptyDir: {}
   {{- end }}
+{{- with include "regcred.bucketSecret" . }}
+- name: object-storage
+  secret:
+    secretName: {{ quote . }}
+    items:
+      - {key: accesskey, path: accesskey}
+      - {key: secretkey, path: secretkey}
+{{- end }}
+{{- with .Values.registry.storage.s3.caSecret }}
+- name: object-storage-ca
+  secret:
+    secretName: {{ quote . }}
+    items:
+      - {key: ca.crt, path: ca.crt}
+{{- end }}
 {{- end }}
 {{- range $i, $mount := .Values.extraSecretMounts }}
 - name: secret-{{ $i }}
@@ -83,5 +111,14 @@
     items:
       {{- toYaml . | nindent 6 }}
     {{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* OpenShift's restricted SCC gives each namespace users and groups of its own. */}}
+{{- define "regcred.podSecurityContext" -}}
+{{- if .Values.openshift.enabled }}
+{{- toYaml (omit .Values.podSecurityContext "runAsUser" "runAsGroup" "fsGroup" "supplementalGroups") }}
+{{- else }}
+{{- toYaml .Values.podSecurityContext }}
 {{- end }}
 {{- end }}

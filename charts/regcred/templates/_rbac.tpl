@@ -51,6 +51,17 @@ The targets that are this cluster, as a YAML list: those with a kubeconfig are o
 {{ include "regcred.targetRules" . }}
 {{- end }}
 
+{{- /* The rules for the Lease that replicas hold in turn. */}}
+{{- define "regcred.leaderRules" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ quote .name }}]
+  verbs: [get, update]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create] # no name can be given to this one
+{{- end }}
+
 {{- /* The rules for asking this cluster about pods' tokens, "" where nobody does. */}}
 {{- define "regcred.reviewRules" -}}
 {{- $reviews := false }}

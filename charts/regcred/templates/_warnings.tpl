@@ -21,7 +21,14 @@
 {{- end }}
 {{- end }}
 {{- if not (or .Values.persistence.enabled (include "regcred.refresher" .)) }}
-{{- $warnings = append $warnings "persistence.enabled is false: credentials and images are gone with the pod." }}
+{{- $warnings = append $warnings (printf "persistence.enabled is false: credentials%s are gone with the pod." (ternary "" " and images" (not (empty (include "regcred.bucket" .))))) }}
+{{- end }}
+{{- $storage := default "" .Values.global.storage }}
+{{- if and (eq $location "on-cluster") $storage (ne $storage "s3") }}
+{{- $warnings = append $warnings (printf "global.storage %s is not used: images are kept on the volume, or in the bucket that registry.storage.s3 names." $storage) }}
+{{- end }}
+{{- if and .Values.ingress.enabled (not .Values.ingress.tls.enabled) }}
+{{- $warnings = append $warnings "ingress.tls.enabled is false: logins travel in clear." }}
 {{- end }}
 {{- toYaml $warnings }}
 {{- end }}
