@@ -1,6 +1,9 @@
 package cloudfoundry_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,12 +28,21 @@ type installation struct {
 	hosts regcredtest.HandlerTransport
 }
 
+// firstKey is that of all fakes: a key takes a while to make.
+var firstKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
 // install returns one with an organization "acme" of a space "dev", an organization
 // "other" of a space "lab", an app "web" in dev, and some users.
 func install(t testing.TB, change func(*fakeuaa.Options)) installation {
 	t.Helper()
 	o := fakeuaa.Options{
-		URL: uaaURL,
+		URL: uaaURL, FirstKey: firstKey(),
 		Users: map[string]fakeuaa.User{
 			"alice": {GUID: "u-alice", Password: "p"}, "bob": {GUID: "u-bob", Password: "p"},
 			"root":    {GUID: "u-root", Scopes: []string{"cloud_controller.admin"}},

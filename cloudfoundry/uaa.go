@@ -87,7 +87,8 @@ func (f *Foundation) caller(c claims, raw string) (regcred.Caller, error) {
 	if guid == "" {
 		guid, name = c.ClientID, "client "+c.ClientID
 	}
-	caller := regcred.Caller{Name: name, Role: regcred.RoleUser, Scope: regcred.Foundation}
+	// An admin's tells where spaces and apps are.
+	caller := regcred.Caller{Name: name, Role: regcred.RoleUser, Scope: regcred.Foundation, Members: newUser(f, guid, raw)}
 	if has(scopeAdmin) {
 		caller.Role = regcred.RoleAdmin
 		return caller, nil
@@ -99,7 +100,6 @@ func (f *Foundation) caller(c claims, raw string) (regcred.Caller, error) {
 		return regcred.Caller{}, regcred.Errorf(regcred.Denied, "you are not authorized to perform the requested action: the token of %s lacks the scope %s", name, scopeRead)
 	}
 	caller.ReadOnly = !has(scopeWrite)
-	caller.Members = newUser(f, guid, raw)
 	return caller, nil
 }
 

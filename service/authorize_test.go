@@ -1,9 +1,12 @@
 package service_test
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -72,6 +75,15 @@ type platform struct {
 	capi *fakecapi.Server
 }
 
+// firstKey is that of all fakes: a key takes a while to make.
+var firstKey = sync.OnceValue(func() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return key
+})
+
 func newPlatform(t *testing.T) platform {
 	t.Helper()
 	const api, login = "https://api.sys.example.com", "https://uaa.sys.example.com"
@@ -79,7 +91,7 @@ func newPlatform(t *testing.T) platform {
 	for name, p := range people {
 		users[name] = fakeuaa.User{GUID: "u-" + name, Scopes: p.scopes}
 	}
-	p := platform{uaa: fakeuaa.New(fakeuaa.Options{URL: login, Users: users})}
+	p := platform{uaa: fakeuaa.New(fakeuaa.Options{URL: login, Users: users, FirstKey: firstKey()})}
 	p.capi = fakecapi.New(fakecapi.Options{URL: api, UAA: login, Verify: p.uaa.Verify})
 	for _, s := range places {
 		switch s.Level() {

@@ -5,6 +5,7 @@
 package fakeuaa
 
 import (
+	"crypto/rsa"
 	"maps"
 	"net/http"
 	"strings"
@@ -38,6 +39,9 @@ type Options struct {
 	// secret, which the cf CLI is, is there in any case.
 	Users   map[string]User
 	Clients map[string]Client
+	// FirstKey is what it signs with until it is told to Rotate. Default: a new one, which
+	// takes a while to make.
+	FirstKey *rsa.PrivateKey
 	// OneKeyID gives every key the id "key-1", as foundations do whose operators
 	// replace a key under its old name.
 	OneKeyID bool
@@ -94,7 +98,11 @@ func New(o Options) *Server {
 	}
 	o.Clients["cf"] = Client{}
 	s := &Server{Issuer: fake.New(o.Quirks, Lifetime), o: o, mux: http.NewServeMux(), refresh: map[string]string{}}
-	s.Rotate()
+	if o.FirstKey != nil {
+		s.add(o.FirstKey)
+	} else {
+		s.Rotate()
+	}
 	s.mux.HandleFunc("GET /.well-known/openid-configuration", s.call(CallDiscovery, s.getConfiguration))
 	s.mux.HandleFunc("GET /token_keys", s.call(CallKeys, s.getKeys))
 	s.mux.HandleFunc("POST /oauth/token", s.call(CallToken, s.postToken))

@@ -29,8 +29,9 @@ func (k Key) PEM() string {
 }
 
 // Rotate has the UAA sign with a new key from now on; the keys before stay published.
-func (s *Server) Rotate() {
-	private := must(rsa.GenerateKey(rand.Reader, 2048))
+func (s *Server) Rotate() { s.add(must(rsa.GenerateKey(rand.Reader, 2048))) }
+
+func (s *Server) add(private *rsa.PrivateKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := fmt.Sprint("key-", len(s.keys)+1)
