@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"regcred.dev"
@@ -34,6 +35,14 @@ func (v Visitor) MayPull(repo string) bool { return v.access.allows(repo, token.
 
 // MayPush is described with MayPull.
 func (v Visitor) MayPush(repo string) bool { return v.access.allows(repo, token.Push) }
+
+// MayPullAll reports whether the visitor's login grants pulling from every repository,
+// as an operator's does.
+func (v Visitor) MayPullAll() bool {
+	return v.access.scope == regcred.Foundation && slices.ContainsFunc(v.access.grants, func(g token.Grant) bool {
+		return g.Repository == "*" && g.Permits(token.Pull)
+	})
+}
 
 // PullToken returns a Bearer token with which the visitor pulls from a repository
 // without sending their login again. It is empty where they need or get none: where

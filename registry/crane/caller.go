@@ -1,6 +1,8 @@
 package crane
 
 import (
+	"iter"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -39,6 +41,20 @@ func (c *caller) visitor() (registry.Visitor, error) {
 		err = nil
 	}
 	return v, err
+}
+
+// visible yields the names of the directory's repositories, of either protocol, that
+// the caller may have.
+func (c *caller) visible() iter.Seq[string] {
+	names := map[string]bool{}
+	for _, repos := range []map[string]*repository{c.set.v1, c.set.v2} {
+		for name, repo := range repos {
+			if c.entitled.may(repo) {
+				names[name] = true
+			}
+		}
+	}
+	return maps.Keys(names)
 }
 
 // withBearer returns a request whose Authorization header, if it is of the scheme that

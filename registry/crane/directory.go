@@ -34,7 +34,7 @@ type DirectoryOptions struct {
 	// ClientCAs are where the certificates have to come from by which clients show
 	// what they are entitled to. Where it is nil, nobody gets at protected
 	// repositories. The listener has to ask for certificates, and the connection has to
-	// reach it as TLS: no header is looked at.
+	// reach it as TLS: no header is looked at. Go refuses what is signed with SHA-1.
 	ClientCAs *x509.CertPool
 	// Log gets what changes, at info level, and what is wrong, at error level; nil
 	// discards.

@@ -24,9 +24,6 @@ type Options struct {
 	Endpoint string
 	// CDN changes the URLs of v2's redirects.
 	CDN CDN
-	// ListAll reports whether whoever sent a request sees protected repositories in the
-	// lists below /crane/ without a certificate: an operator does. nil is nobody.
-	ListAll func(r *http.Request) bool
 	// Log gets faults at error level; nil discards.
 	Log *slog.Logger
 	// Metrics is where metrics of the directory are registered; nil means nowhere.
@@ -41,7 +38,6 @@ type Handler struct {
 	storage   *registry.Storage
 	endpoint  string
 	rewriter  *rewriter
-	listAll   func(r *http.Request) bool
 	log       *slog.Logger
 	metrics   *metrics
 }
@@ -57,7 +53,7 @@ func New(o Options) (*Handler, error) {
 	}
 	h := &Handler{
 		directory: o.Directory, server: o.Server, storage: o.Storage,
-		endpoint: o.Endpoint, rewriter: rewriter, listAll: o.ListAll, log: o.Log,
+		endpoint: o.Endpoint, rewriter: rewriter, log: o.Log,
 	}
 	if h.directory == nil {
 		h.directory = &Directory{}

@@ -1,6 +1,7 @@
 package crane
 
 import (
+	"bytes"
 	_ "embed"
 	"html/template"
 	"mime"
@@ -27,21 +28,15 @@ type v2Listed struct {
 
 // serveLists answers /crane/repositories, /crane/repositories/v1 and
 // /crane/repositories/v2 with the directory's repositories that the caller may pull,
-// by name; those whom Options.ListAll knows see all. Crane left it to the web server
-// before it who sees them.
+// by name; whose login in our own registry is for all repositories sees all. Crane left
+// it to the web server before it who sees them.
 func (h *Handler) serveLists(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	c := h.newCaller(r)
-	sees := func(repo *repository) bool {
-		return c.entitled.may(repo) || h.listAll != nil && h.listAll(r)
-	}
-	var list any
 	protocol := "v1"
 	switch r.URL.Path {
 	case "/crane/repositories", "/crane/repositories/v1":
-		list = listV1(c.set, sees)
 	case "/crane/repositories/v2":
-		list, protocol = listV2(c.set, sees), "v2"
+		protocol = "v2"
 	default:
 		h.v1Error(w, r, errNotThere)
 		return
@@ -52,8 +47,24 @@ func (h *Handler) serveLists(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodOptions:
 		w.WriteHeader(http.StatusOK)
 	default:
-		h.writeList(w, r, protocol, list)
+		if err := h.list(w, h.newCaller(r), protocol); err != nil {
+			h.v1Error(w, r, err)
+		}
 	}
+}
+
+// list answers with the repositories of a protocol.
+func (h *Handler) list(w http.ResponseWriter, c *caller, protocol string) error {
+	visitor, err := c.visitor()
+	if err != nil {
+		return err
+	}
+	all := visitor.MayPullAll()
+	sees := func(repo *repository) bool { return all || c.entitled.may(repo) }
+	if protocol == "v1" {
+		return writeList(w, c.r, protocol, listV1(c.set, sees))
+	}
+	return writeList(w, c.r, protocol, listV2(c.set, sees))
 }
 
 func listV1(s *set, sees func(*repository) bool) map[string]v1Listed {
@@ -77,22 +88,19 @@ func listV2(s *set, sees func(*repository) bool) map[string]v2Listed {
 }
 
 // writeList answers in JSON where that is asked for, else with a page.
-func (h *Handler) writeList(w http.ResponseWriter, r *http.Request, protocol string, list any) {
+func writeList(w http.ResponseWriter, r *http.Request, protocol string, list any) error {
 	w.Header().Set("Vary", "Accept")
-	var err error
 	if wantsJSON(r.Header) {
-		err = writeJSON(w, http.StatusOK, list)
-	} else {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-		err = repositoriesPage.Execute(w, struct {
-			Protocol string
-			List     any
-		}{protocol, list})
+		return writeJSON(w, http.StatusOK, list)
 	}
-	if err != nil && r.Context().Err() == nil {
-		h.log.Error("a list of repositories was not sent", "err", err)
+	var page bytes.Buffer
+	if err := repositoriesPage.Execute(&page, map[string]any{"Protocol": protocol, "List": list}); err != nil {
+		return err
 	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	_, _ = page.WriteTo(w) // it fails where the client went away
+	return nil
 }
 
 // wantsJSON reports whether a client accepts JSON by name: browsers do not.

@@ -3,7 +3,6 @@ package crane
 import (
 	"context"
 	"io"
-	"iter"
 	"net/http"
 	"net/url"
 	"slices"
@@ -217,21 +216,4 @@ func (t own) serveLayer(w http.ResponseWriter, c *caller, repo string, img docke
 	r := c.r.Clone(c.r.Context())
 	r.URL = &url.URL{Path: "/v2/" + repo + "/blobs/" + img.Layer.Digest.String()}
 	t.server.ServeHTTP(w, r)
-}
-
-// names yields those of both protocols: Docker searches by v1 what it then pulls by
-// v2.
-func (t own) names(c *caller) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		v, err := c.visitor()
-		if err != nil {
-			yield("", err)
-			return
-		}
-		for name, err := range t.storage.Repositories(c.r.Context(), "") {
-			if (err != nil || v.MayPull(name)) && !yield(name, err) {
-				return
-			}
-		}
-	}
 }

@@ -1,10 +1,7 @@
 package crane
 
 import (
-	"iter"
-	"maps"
 	"net/http"
-	"slices"
 
 	"regcred.dev"
 )
@@ -62,21 +59,4 @@ func (t redirects) serve(w http.ResponseWriter, c *caller, id, file string) erro
 		}
 	}
 	return errNotThere
-}
-
-// names yields the names of both protocols.
-func (redirects) names(c *caller) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		seen := map[string]bool{}
-		for _, repos := range []map[string]*repository{c.set.v1, c.set.v2} {
-			for name, repo := range repos {
-				seen[name] = seen[name] || c.entitled.may(repo)
-			}
-		}
-		for _, name := range slices.Sorted(maps.Keys(seen)) {
-			if seen[name] && !yield(name, nil) {
-				return
-			}
-		}
-	}
 }

@@ -45,31 +45,32 @@ func (h *Handler) v1Search(w http.ResponseWriter, c *caller) error {
 	}{wanted, len(results), results})
 }
 
-// matches returns, sorted, the names that have a part. Of a name that both trees
-// have, our own registry says whether the caller may see it.
+// matches returns, sorted, the names that have a part. Of a name that both trees have,
+// our own registry says whether the caller may see it. What the caller may pull by v2
+// alone is among them: Docker searches by v1, whatever it then pulls by.
 func (h *Handler) matches(c *caller, part string) ([]string, error) {
-	trees := []tree{h.redirects()}
-	if h.storage != nil {
-		trees = append(trees, h.own())
+	visitor, err := c.visitor()
+	if err != nil {
+		return nil, err
 	}
-	var names []string
-	for _, t := range trees {
-		for name, err := range t.names(c) {
+	found, own := []string{}, map[string]bool{}
+	if h.storage != nil {
+		for name, err := range h.storage.Repositories(c.r.Context(), "") {
 			if err != nil {
 				return nil, err
 			}
-			if !strings.Contains(strings.ToLower(name), part) {
-				continue
-			}
-			holder, err := h.treeOf(c, name)
-			if err != nil {
-				return nil, err
-			}
-			if holder == t {
-				names = append(names, name)
+			own[name] = true
+			if visitor.MayPull(name) {
+				found = append(found, name)
 			}
 		}
 	}
-	slices.Sort(names)
-	return names, nil
+	for name := range c.visible() {
+		if !own[name] {
+			found = append(found, name)
+		}
+	}
+	found = slices.DeleteFunc(found, func(name string) bool { return !strings.Contains(strings.ToLower(name), part) })
+	slices.Sort(found)
+	return found, nil
 }

@@ -205,35 +205,3 @@ func TestEndpoint(t *testing.T) {
 		t.Errorf("the endpoint is %q", got)
 	}
 }
-
-func TestLists(t *testing.T) {
-	operator := func(r *http.Request) bool { return r.Header.Get("Operator") != "" }
-	h := newHandler(t, crane.Options{Directory: openDirectory(t, metadata, crane.DirectoryOptions{}), ListAll: operator})
-	small := map[string]any{"image_ids": []any{"b1", "a0"}, "tags": map[string]any{"latest": "b1", "old": "a0"}, "protected": false}
-	plain := map[string]any{"image_ids": []any{"c2"}, "tags": map[string]any{"latest": "c2"}, "protected": false}
-	secret := map[string]any{"image_ids": []any{"d3", "a0"}, "tags": map[string]any{"latest": "d3"}, "protected": true}
-	for _, path := range []string{"/crane/repositories", "/crane/repositories/v1"} {
-		got := ask(t, h, "GET", path, "Accept: application/json")
-		if diff := cmp.Diff(any(map[string]any{"acme/small": small, "plain": plain}), decoded(got.body)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", path, diff)
-		}
-		got = ask(t, h, "GET", path, "Accept: application/json", "Operator: yes")
-		if diff := cmp.Diff(any(map[string]any{"acme/small": small, "plain": plain, "acme/secret": secret}), decoded(got.body)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", path, diff)
-		}
-	}
-	for path, wants := range map[string][]string{
-		"/crane/repositories":    {"acme/small", "latest", "b1", "2 images"},
-		"/crane/repositories/v2": {"acme/two", "ns/four"},
-	} {
-		got := ask(t, h, "GET", path, "Accept: text/html,application/xhtml+xml,*/*;q=0.8")
-		if got.status != 200 || !strings.HasPrefix(got.header.Get("Content-Type"), "text/html") || strings.Contains(got.body, "acme/secret") || strings.Contains(got.body, "hidden") {
-			t.Errorf("%s: %d %s\n%s", path, got.status, got.header, got.body)
-		}
-		for _, want := range wants {
-			if !strings.Contains(got.body, want) {
-				t.Errorf("%s: the page has no %q:\n%s", path, want, got.body)
-			}
-		}
-	}
-}

@@ -1,7 +1,6 @@
 package crane
 
 import (
-	"iter"
 	"net/http"
 	"slices"
 	"strings"
@@ -21,8 +20,6 @@ type tree interface {
 	token(c *caller, repo string) (regcred.Secret, error)
 	// serve answers with a file of an image: ancestry, json or layer.
 	serve(w http.ResponseWriter, c *caller, id, file string) error
-	// names yields the repositories that the caller may pull.
-	names(c *caller) iter.Seq2[string, error]
 }
 
 // errNotThere is answered with the text that Crane had for it.
