@@ -4,12 +4,10 @@ import (
 	"context"
 	"iter"
 	"strings"
-	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"golang.org/x/sync/semaphore"
 
 	"regcred.dev/registry"
 )
@@ -46,9 +44,8 @@ type Bucket struct {
 	client  *s3.Client
 	presign *s3.PresignClient
 	at      string // " at ENDPOINT", for messages
-	// memory bounds what all writes together hold of parts, in bytes.
-	memory *semaphore.Weighted
-	parts  sync.Pool // of *[]byte, each of PartSize
+	// buffers are for the parts of all writes together.
+	buffers *buffers
 	// conditionalDelete says that the server knows If-Match for DELETE.
 	conditionalDelete bool
 }
@@ -72,7 +69,7 @@ func newBucket(ctx context.Context, o Options) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bucket{o: o, memory: semaphore.NewWeighted(o.PartSize * int64(o.Concurrency))}
+	b := &Bucket{o: o, buffers: newBuffers(o.PartSize, o.Concurrency)}
 	if o.Endpoint != "" {
 		b.at = " at " + o.Endpoint
 	}

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
+	"encoding/binary"
 	"errors"
 	"hash"
+	"hash/crc32"
 	"io"
 	"sync"
 	"time"
@@ -24,9 +24,9 @@ import (
 )
 
 // PutDirect implements registry.DirectPutter. An object of more than one part is sent
-// in several requests at once, each with the SHA-256 of its part, which the server
-// checks. Parts that an earlier call for the same key has sent are not sent again
-// where the server tells their SHA-256.
+// in several requests at once, each with the CRC-32C of its part, which the server
+// checks. Parts that an earlier call for the same content has sent are not sent again
+// where the server tells their CRC-32C.
 func (b *Bucket) PutDirect(ctx context.Context, key string, d digest.Digest, size int64, r io.Reader, c registry.Condition) error {
 	if err := d.Validate(); err != nil {
 		return regcred.Errorf(regcred.Invalid, "%q is no digest: %w", d, err)
@@ -72,7 +72,7 @@ func sum(d digest.Digest) hash.Hash {
 
 // storeWhole stores content that fits into one request.
 func (b *Bucket) storeWhole(ctx context.Context, path string, from content, sum hash.Hash, c registry.Condition) error {
-	buf, free, err := b.buffer(ctx, from.size)
+	buf, free, err := b.buffers.get(ctx, from.size)
 	if err != nil {
 		return err
 	}
@@ -115,29 +115,6 @@ func (c content) check(path string, sum hash.Hash) error {
 		return regcred.Errorf(regcred.Invalid, "the content for %s has digest %s, not %s", path, found, c.digest)
 	}
 	return nil
-}
-
-// pooled is the size in bytes from which on buffers are kept for the next part.
-const pooled = 1 << 20
-
-// buffer returns memory for a part, and what gives it back. It waits until there is
-// some.
-func (b *Bucket) buffer(ctx context.Context, size int64) ([]byte, func(), error) {
-	weight := min(size, b.o.PartSize*int64(b.o.Concurrency))
-	if err := b.memory.Acquire(ctx, weight); err != nil {
-		return nil, nil, err
-	}
-	if size < pooled || size > b.o.PartSize {
-		return make([]byte, size), func() { b.memory.Release(weight) }, nil
-	}
-	buf, ok := b.parts.Get().(*[]byte)
-	if !ok {
-		buf = new(make([]byte, b.o.PartSize))
-	}
-	return (*buf)[:size], func() {
-		b.parts.Put(buf)
-		b.memory.Release(weight)
-	}, nil
 }
 
 // multipart is an upload of S3 in parts.
@@ -192,7 +169,7 @@ func (m *multipart) begin(ctx context.Context) error {
 	}
 	out, err := m.b.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
 		Bucket: &m.b.o.Bucket, Key: &m.path,
-		ChecksumAlgorithm: types.ChecksumAlgorithmSha256, ChecksumType: types.ChecksumTypeComposite,
+		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c, ChecksumType: types.ChecksumTypeComposite,
 		Metadata:             map[string]string{metaWrite: m.write},
 		ServerSideEncryption: types.ServerSideEncryption(m.b.o.SSE), SSEKMSKeyId: optional(m.b.o.KMSKeyID),
 		StorageClass: types.StorageClass(m.b.o.StorageClass),
@@ -220,7 +197,7 @@ func (m *multipart) send(ctx context.Context, from content, sum hash.Hash) error
 
 func (m *multipart) sendParts(ctx context.Context, group *errgroup.Group, from content, sum hash.Hash) error {
 	for number := int32(1); m.offset(number) < m.size; number++ {
-		buf, free, err := m.b.buffer(ctx, min(m.part, m.size-m.offset(number)))
+		buf, free, err := m.b.buffers.get(ctx, min(m.part, m.size-m.offset(number)))
 		if err != nil {
 			return err
 		}
@@ -241,15 +218,14 @@ func (m *multipart) offset(number int32) int64 { return int64(number-1) * m.part
 
 // sendPart sends a part, unless the server has it.
 func (m *multipart) sendPart(ctx context.Context, number int32, data []byte) error {
-	hashed := sha256.Sum256(data)
-	checksum := base64.StdEncoding.EncodeToString(hashed[:])
+	checksum := crc32c(data)
 	if m.has(number, checksum) {
 		return nil
 	}
 	out, err := m.b.client.UploadPart(ctx, &s3.UploadPartInput{
 		Bucket: &m.b.o.Bucket, Key: &m.path, UploadId: &m.id, PartNumber: &number,
-		Body: bytes.NewReader(data), ContentLength: aws.Int64(int64(len(data))), ChecksumSHA256: &checksum,
-	}, withPayloadHash(hex.EncodeToString(hashed[:])))
+		Body: bytes.NewReader(data), ContentLength: aws.Int64(int64(len(data))), ChecksumCRC32C: &checksum,
+	}, withPayloadHash(unsigned))
 	if errorCode(err) == "NoSuchUpload" {
 		return errGone
 	}
@@ -258,15 +234,23 @@ func (m *multipart) sendPart(ctx context.Context, number int32, data []byte) err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.sent[number] = types.CompletedPart{PartNumber: &number, ETag: out.ETag, ChecksumSHA256: out.ChecksumSHA256}
+	m.sent[number] = types.CompletedPart{PartNumber: &number, ETag: out.ETag, ChecksumCRC32C: out.ChecksumCRC32C}
 	return nil
 }
+
+// crc32c returns a checksum as S3 writes it: big-endian, in base64.
+func crc32c(data []byte) string {
+	sum := crc32.Checksum(data, castagnoli)
+	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, sum))
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func (m *multipart) has(number int32, checksum string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	part, ok := m.sent[number]
-	return ok && aws.ToString(part.ChecksumSHA256) == checksum
+	return ok && aws.ToString(part.ChecksumCRC32C) == checksum
 }
 
 // complete makes the parts an object.

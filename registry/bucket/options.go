@@ -56,7 +56,7 @@ type Options struct {
 	// 10,000 times that take larger ones. Default: 8 MiB, at least 5 MiB.
 	PartSize int64
 	// Concurrency is how many parts are sent at once, all writes of the Bucket taken
-	// together: what waits in memory is PartSize times that. Default: 4.
+	// together: what waits in memory is PartSize times that. Default: 3.
 	Concurrency int
 
 	// Spool keeps uploads until they are committed, when their digest and so their
@@ -84,7 +84,7 @@ const (
 // What stands for options that are not given.
 const (
 	defaultPartSize    = 8 << 20
-	defaultConcurrency = 4
+	defaultConcurrency = 3
 	defaultBackoff     = 200 * time.Millisecond
 )
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -50,6 +51,23 @@ func (s *setup) writes(ctx context.Context, stored bool) {
 			s.note(Check{Name: c.name, Status: OK})
 		}
 	}
+}
+
+// checksums finds out whether the server checks the CRC-32C of what it is sent.
+func (s *setup) checksums(ctx context.Context, stored bool) {
+	c := Check{Name: "checksums", Status: Unchecked}
+	if stored {
+		_, err := s.b.client.PutObject(ctx, &s3.PutObjectInput{
+			Bucket: &s.b.o.Bucket, Key: &s.key, Body: strings.NewReader(probeText),
+			ChecksumCRC32C: aws.String("AAAAAA=="),
+		}, func(o *s3.Options) { o.Retryer = aws.NopRetryer{} })
+		c.Status = OK
+		if err == nil {
+			c.Status = Advisable
+			c.Problem = "the server ignores the CRC-32C of what it is sent: that TLS alone protects"
+		}
+	}
+	s.note(c)
 }
 
 // reads tries the ways to read an object.

@@ -15,8 +15,7 @@ import (
 var errGone = errors.New("there is no such upload")
 
 // resume goes on with the last upload of the same key that an earlier call left, and
-// reports whether there is one. Its parts count by their number and SHA-256, so that
-// it does not matter what they were sent for.
+// reports whether there is one. Its parts count by their number and CRC-32C.
 //
 // Two calls that are at work at the same time may find each other's upload: they
 // have the same content, send the same parts, and one of them completes it.
@@ -53,7 +52,7 @@ func (m *multipart) readParts(ctx context.Context, id *string) error {
 		}
 		for _, part := range page.Parts {
 			m.sent[aws.ToInt32(part.PartNumber)] = types.CompletedPart{
-				PartNumber: part.PartNumber, ETag: part.ETag, ChecksumSHA256: part.ChecksumSHA256,
+				PartNumber: part.PartNumber, ETag: part.ETag, ChecksumCRC32C: part.ChecksumCRC32C,
 			}
 		}
 	}

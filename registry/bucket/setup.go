@@ -79,6 +79,7 @@ func (s *setup) run(ctx context.Context, create bool) {
 	stored := s.check("write", "s3:PutObject", s.write(ctx))
 	s.writes(ctx, stored)
 	s.reads(ctx, stored)
+	s.checksums(ctx, stored)
 	s.multiparts(ctx, stored)
 	if stored {
 		s.check("delete", "s3:DeleteObject", s.b.remove(ctx, s.key, ""))

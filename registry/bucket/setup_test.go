@@ -43,7 +43,7 @@ func TestSetup(t *testing.T) {
 	want := map[string]bucket.Status{}
 	for _, name := range []string{
 		"bucket", "list", "write", "conditional create", "conditional change", "conditional delete",
-		"read", "read a range", "presigned URL for GET", "presigned URL for HEAD",
+		"read", "read a range", "presigned URL for GET", "presigned URL for HEAD", "checksums",
 		"upload in parts", "list uploads", "abort an upload", "delete",
 	} {
 		want[name] = bucket.OK
