@@ -3,6 +3,7 @@ package registry
 import (
 	"errors"
 	"net/http"
+	"os"
 	"strings"
 
 	"cuelabs.dev/go/oci/ociregistry"
@@ -63,6 +64,9 @@ func (s *Server) writeError(w *recorder, r *http.Request, challenge string, err 
 func (s *Server) describe(w *recorder, r *http.Request, err error) (status int, code, message string) {
 	if _, ok := errors.AsType[*methodError](err); ok {
 		return http.StatusMethodNotAllowed, ociregistry.ErrUnsupported.Code(), err.Error()
+	}
+	if errors.Is(w.body.err, os.ErrDeadlineExceeded) {
+		return http.StatusRequestTimeout, ociregistry.ErrSizeInvalid.Code(), "nothing of the request came for a while: go on with it"
 	}
 	if w.body.err != nil {
 		return http.StatusBadRequest, ociregistry.ErrSizeInvalid.Code(), "the request broke off: send it again"

@@ -96,6 +96,9 @@ type recorder struct {
 func newRecorder(w http.ResponseWriter, r *http.Request, patience time.Duration) *recorder {
 	b := &body{ReadCloser: r.Body, conn: http.NewResponseController(w), patience: patience}
 	r.Body = b
+	if r.ContentLength != 0 {
+		b.extend() // for the server too, which reads what a handler leaves
+	}
 	return &recorder{ResponseWriter: w, body: b, began: time.Now()}
 }
 
@@ -133,19 +136,21 @@ type body struct {
 	err      error
 }
 
-// Read implements io.Reader. The client has to send something of the body before the
-// patience is over, each time anew. Deadlines that the connection does not have (in
-// tests) are none.
+// Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
-	_ = b.conn.SetReadDeadline(time.Now().Add(b.patience))
+	b.extend()
 	n, err := b.ReadCloser.Read(p)
 	b.n += int64(n)
-	if err != nil {
+	switch {
+	case errors.Is(err, io.EOF):
 		// What comes after the body is waited for by others, for as long as they like.
 		_ = b.conn.SetReadDeadline(time.Time{})
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
+	case err != nil:
 		b.err = err
 	}
 	return n, err
 }
+
+// extend gives the client the patience anew to send something of the body. Without
+// deadlines, as in some tests, it may take for ever.
+func (b *body) extend() { _ = b.conn.SetReadDeadline(time.Now().Add(b.patience)) }

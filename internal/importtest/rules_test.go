@@ -44,6 +44,7 @@ var rules = []rule{
 	{packages: "clustertoken/review", imports: "regcred clustertoken", libraries: "k8s.io"},
 	{packages: "internal/web", imports: "regcred"},
 	{packages: "internal/tlsfiles", imports: "regcred"},
+	{packages: "internal/stall"},
 	{packages: "internal/prompt", libraries: "golang.org/x/term"},
 	{packages: "provider/regcred", imports: "regcred imageref token"},
 	{packages: "provider/internal/...", imports: "regcred imageref internal/web provider/internal/...", libraries: "any"},

@@ -15,6 +15,7 @@ import (
 
 	"regcred.dev"
 	"regcred.dev/config"
+	"regcred.dev/internal/stall"
 	"regcred.dev/internal/tlsfiles"
 )
 
@@ -45,7 +46,7 @@ func dataDir(path string) (string, error) {
 	return dir, nil
 }
 
-// listenTCP opens an address, which setting sets.
+// listenTCP opens an address, which setting sets. Clients that stall are cut.
 func listenTCP(ctx context.Context, address, setting string) (net.Listener, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -54,7 +55,7 @@ func listenTCP(ctx context.Context, address, setting string) (net.Listener, erro
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen: %w", err)
 	}
-	return l, nil
+	return stall.Listener(l, stall.Patience), nil
 }
 
 // listen opens the TCP address and the local socket. Where the configuration has
