@@ -2,6 +2,7 @@ package publish_test
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -100,6 +101,85 @@ func writeLarge(tb testing.TB, layers, mib int) string {
 		tb.Fatal(err)
 	}
 	return path
+}
+
+// writeLargeExport writes a Pulp v1 export of one image with a layer of the given size,
+// in MiB, and returns its path.
+func writeLargeExport(tb testing.TB, mib int) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "large.tar")
+	f, err := os.Create(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	var small archivetest.PulpExport
+	id := small.Add("", "large", archivetest.File{Name: "large"})
+	small.Tag("1", id)
+	files := small.Files()
+	layer := filepath.Join(tb.TempDir(), "layer")
+	writeLayer(tb, layer, mib)
+	content, err := os.Open(layer)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer content.Close()
+	info, err := content.Stat()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	w := tar.NewWriter(f)
+	for _, file := range files {
+		h := &tar.Header{Name: file.Name, Typeflag: file.Type, Size: int64(len(file.Body)), Mode: 0o644}
+		var body io.Reader = bytes.NewReader(file.Body)
+		if filepath.Base(file.Name) == "layer" {
+			h.Size, body = info.Size(), content
+		}
+		if err := w.WriteHeader(h); err != nil {
+			tb.Fatal(err)
+		}
+		if _, err := io.Copy(w, body); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// writeLayer writes a gzipped tar of one file, which it does not compress: that would
+// take longest of all.
+func writeLayer(tb testing.TB, path string, mib int) {
+	tb.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	zw, err := gzip.NewWriterLevel(f, gzip.NoCompression)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	w := tar.NewWriter(zw)
+	if err := w.WriteHeader(&tar.Header{Name: "large", Size: int64(mib) << 20, Mode: 0o644}); err != nil {
+		tb.Fatal(err)
+	}
+	block := program(1 << 20)
+	rnd := rand.New(rand.NewPCG(3, 4))
+	for range mib {
+		for range 1000 { // no two alike
+			block[rnd.IntN(len(block))]++
+		}
+		if _, err := w.Write(block); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	for _, c := range []io.Closer{w, zw} {
+		if err := c.Close(); err != nil {
+			tb.Fatal(err)
+		}
+	}
 }
 
 // sink is a registry that checks what it gets and keeps nothing of it.
@@ -229,9 +309,15 @@ func TestMemory(t *testing.T) {
 		{"four layers of 64 MiB", 4, 64, publish.Fast, 64 << 10},
 		{"four layers of 64 MiB in large chunks", 4, 64, publish.Fast, 8 << 20},
 		{"one layer as it is", 1, 256, publish.None, 64 << 10},
+		{"one layer of a Pulp v1 export", 0, 128, publish.Fast, 64 << 10},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			file := writeLarge(t, test.layers, test.mib)
+			var file string
+			if test.layers > 0 {
+				file = writeLarge(t, test.layers, test.mib)
+			} else {
+				file = writeLargeExport(t, test.mib)
+			}
 			dst, s := sinkServer(t)
 			s.chunk = test.chunk
 			peak := watchHeap()
