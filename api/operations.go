@@ -34,6 +34,9 @@ func (h *handler) resolve(r call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	if scope, err = h.Service.Locate(r.Context(), r.caller, scope); err != nil {
+		return answer{}, err
+	}
 	ex, err := h.Service.Resolve(r.Context(), r.caller, q.Get("image"), scope)
 	if err != nil {
 		return answer{}, err

@@ -36,6 +36,10 @@ type Config struct {
 	PublicURL *url.URL
 	// TLS has the server speak TLS; nil means plain HTTP.
 	TLS *TLS
+	// CloudFoundry is whose users may call; nil: no such.
+	CloudFoundry *CloudFoundry
+	// OIDC are the issuers whose tokens callers may have.
+	OIDC []OIDC
 	// AuditKeep is how long the audit log is kept; 0 means for ever.
 	AuditKeep time.Duration
 	// Registry is the image service.

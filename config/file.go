@@ -15,11 +15,15 @@ import (
 
 // file is the YAML document. Its keys are regcred's public configuration.
 type file struct {
-	DataDir     text              `yaml:"data_dir"`
-	Listen      text              `yaml:"listen"`
-	PublicURL   text              `yaml:"public_url"`
-	TLS         *fileTLS          `yaml:"tls"`
-	Audit       fileAudit         `yaml:"audit"`
+	DataDir   text      `yaml:"data_dir"`
+	Listen    text      `yaml:"listen"`
+	PublicURL text      `yaml:"public_url"`
+	TLS       *fileTLS  `yaml:"tls"`
+	Audit     fileAudit `yaml:"audit"`
+
+	CloudFoundry *fileCloudFoundry `yaml:"cloudfoundry"`
+	OIDC         []fileOIDC        `yaml:"oidc"`
+
 	Registry    fileRegistry      `yaml:"registry"`
 	Credentials *[]fileCredential `yaml:"credentials"`
 	Targets     []fileTarget      `yaml:"targets"`
@@ -97,6 +101,10 @@ func (f file) config(p *parser) Config {
 		cfg.AuditKeep = p.duration("audit.keep", keep)
 	}
 	cfg.Registry = f.Registry.registry(p)
+	cfg.CloudFoundry = f.CloudFoundry.cloudFoundry(p)
+	for _, issuer := range f.OIDC {
+		cfg.OIDC = append(cfg.OIDC, issuer.oidc(p))
+	}
 	cfg.Credentials = f.credentials(p)
 	cfg.Targets = f.targets(p)
 	cfg.KubernetesTokens = f.kubernetesTokens(p)

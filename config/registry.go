@@ -133,6 +133,7 @@ type fileKeep struct {
 	Within   text   `yaml:"within"`
 	Tags     []text `yaml:"tags"`
 	Untagged text   `yaml:"untagged"`
+	History  int    `yaml:"history"`
 }
 
 type fileCollect struct {
@@ -155,6 +156,9 @@ type fileCDN struct {
 
 // minLoginLifetime keeps clocks and slow pulls from outlasting a login.
 const minLoginLifetime = 10 * time.Second
+
+// minUntagged is the shortest time that content without a tag stays.
+const minUntagged = 24 * time.Hour
 
 // maxLocated is how long S3 lets a signed URL live.
 const maxLocated = 7 * 24 * time.Hour
@@ -284,6 +288,10 @@ func (f fileRepository) rule(p *parser) registry.Rule {
 func (f *fileKeep) retention(p *parser, line int) *registry.Retention {
 	k := &registry.Retention{
 		Last: f.Last, Within: p.duration("keep.within", f.Within), Tags: p.patterns("keep.tags", f.Tags),
+		Untagged: p.duration("keep.untagged", f.Untagged), History: f.History,
+	}
+	if k.Untagged != 0 && k.Untagged < minUntagged {
+		p.problem(f.Untagged.line, "keep.untagged: write 1d at least: what is being pushed has no tag yet")
 	}
 	if k.Last < 0 {
 		p.problem(line, "keep.last: write a number above 0")

@@ -48,7 +48,7 @@ registry:
       public: true
       push_from: [10.0.0.0/8, "fd00::/8"]
       immutable_tags: ["v*"]
-      keep: {last: 10, within: 30d, tags: [latest], untagged: 36h}
+      keep: {last: 10, within: 30d, tags: [latest], untagged: 36h, history: 5}
       quota: 50GB
       scope_quota: 1TiB
     - match: "*"
@@ -78,7 +78,7 @@ registry:
 				Pattern: "acme/*", Scope: regcred.SpaceScope("acme", "dev"), Public: true,
 				PushFrom:  []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
 				Immutable: []string{"v*"},
-				Keep:      &registry.Retention{Last: 10, Within: 30 * 24 * time.Hour, Tags: []string{"latest"}},
+				Keep:      &registry.Retention{Last: 10, Within: 30 * 24 * time.Hour, Tags: []string{"latest"}, Untagged: 36 * time.Hour, History: 5},
 				Quota:     50e9, ScopeQuota: 1 << 40,
 			},
 			{Pattern: "*"},
@@ -126,8 +126,14 @@ func TestRegistryProblems(t *testing.T) {
 		{"overflow", "registry: {repositories: [{match: a, quota: 9000000000TB}]}", "quota: write a size"},
 		{"duration", "registry: {repositories: [{match: a, keep: {within: 99999999d}}]}", "keep.within: write a duration"},
 		{"negative", "registry: {repositories: [{match: a, keep: {last: -1}}]}", "keep.last"},
+		{"untagged", "registry: {repositories: [{match: a, keep: {untagged: 1h}}]}", "write 1d at least"},
 		{"crane", "registry: {crane: {endpoint: x}}", "name the directory"},
 		{"cdn", "registry: {crane: {metadata: /d, cdn: {from: a}}}", "set both"},
+		{"cloudfoundry", "cloudfoundry: {skip_tls_verify: true}", "write the URL of its API"},
+		{"cloudfoundry's URL", "cloudfoundry: {api: api.example.com}", "cloudfoundry.api: write https://"},
+		{"cloudfoundry, verified and not", "cloudfoundry: {api: https://a, ca: file:/run/secret, skip_tls_verify: true}", "leave out one of the two"},
+		{"oidc", "oidc: [{issuer: https://a}]", "and the audience"},
+		{"oidc without roles", "oidc: [{issuer: https://a, audience: b}]", "map claims to roles"},
 		{"tls", "tls: {client_ca: /c}", "name the server's certificates"},
 		{"key", "tls: {certificates: [{certificate: /c}]}", "certificate and key"},
 		{"client certificates of nobody", "tls: {certificates: [{certificate: /c, key: /k}], require_client_certificate: true}", "needs client_ca"},

@@ -30,6 +30,7 @@ var rules = []rule{
 	{packages: "regcredtest/internal/..."},
 	{packages: "regcredtest/kubetest", libraries: "any"},
 	{packages: "regcredtest/s3test/...", libraries: "any"},
+	{packages: "regcredtest/fakefoundation", imports: "regcredtest/fakeuaa regcredtest/fakecapi"},
 	{packages: "regcredtest/*", imports: "regcredtest/internal/...", libraries: "github.com/go-jose/go-jose/v4"},
 
 	{packages: "seal", imports: "regcred"},
@@ -64,7 +65,8 @@ var rules = []rule{
 	{packages: "registry/blob", imports: "regcred registry", libraries: "any"},
 	{packages: "registry/bucket/...", imports: "regcred registry", libraries: "any"},
 	{packages: "registry/static/...", imports: "regcred registry", libraries: "any"},
-	{packages: "registry/crane/...", imports: "regcred registry registry/dockerv1", libraries: "any"},
+	{packages: "registry/crane/...", imports: "regcred registry registry/dockerv1", libraries: "any",
+		tests: "registry/blob token"},
 	{packages: "registry/dockerv1", imports: "regcred", libraries: "any"},
 	{packages: "registry/archive", imports: "regcred internal/web registry/dockerv1", libraries: "any"},
 	{packages: "registry/archive/archivetest", libraries: "any"},
@@ -77,11 +79,11 @@ var rules = []rule{
 	{packages: "oidctoken", imports: "regcred internal/jwks internal/web", libraries: "github.com/go-jose/go-jose/v4"},
 
 	{packages: "service", imports: "regcred imageref keyring catalog refresh token deliver probe",
-		libraries: "github.com/google/uuid", tests: "provider/static"},
+		libraries: "github.com/google/uuid", tests: "provider/... cloudfoundry"},
 	{packages: "client", imports: "regcred"},
 	{packages: "api", imports: "regcred imageref keyring catalog deliver service client",
 		tests: "provider/static refresh token"},
-	{packages: "config", imports: "regcred imageref keyring registry token", libraries: "go.yaml.in/yaml/v3"},
+	{packages: "config", imports: "regcred imageref keyring registry token oidctoken", libraries: "go.yaml.in/yaml/v3"},
 
 	{packages: "cmd/...", imports: "regcred/...", libraries: "any"},
 	{packages: "internal/importtest"},

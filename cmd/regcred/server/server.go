@@ -29,8 +29,6 @@ import (
 	"regcred.dev/keyring"
 	"regcred.dev/probe"
 	"regcred.dev/refresh"
-	"regcred.dev/registry"
-	"regcred.dev/registry/blob"
 	"regcred.dev/seal"
 	"regcred.dev/service"
 	"regcred.dev/store/sqlite"
@@ -67,9 +65,9 @@ type Server struct {
 	store   *sqlite.Store
 	tokens  *token.Service
 	trusted clustertoken.Clusters
+	callers callers
 	svc     *service.Service
-	blobs   *blob.Dir
-	images  *registry.Storage
+	images  images
 	tcp     net.Listener
 	socket  net.Listener
 	public  *url.URL
@@ -101,7 +99,7 @@ func Open(ctx context.Context, cfg config.Config, version string, log *slog.Logg
 	if err := s.adminToken(ctx); err != nil {
 		return nil, err
 	}
-	return s, s.assemble(version)
+	return s, s.assemble(ctx, version)
 }
 
 // maxLifetime is the longest that anything signed here may live.
@@ -125,7 +123,7 @@ func (s *Server) openStore(ctx context.Context) error {
 }
 
 // assemble puts the parts together.
-func (s *Server) assemble(version string) error {
+func (s *Server) assemble(ctx context.Context, version string) error {
 	host, err := imageref.ParseLocation(s.public.Host)
 	if err != nil {
 		return fmt.Errorf("public URL: %w", err)
@@ -144,29 +142,24 @@ func (s *Server) assemble(version string) error {
 	s.runner = deliver.NewRunner(deliver.Options{Books: s.books, Targets: s.targets, Log: s.log})
 	s.svc = service.New(service.Options{
 		Store: s.store, Books: s.books, Catalog: list, Refresher: s.fresh, Providers: providers, Tokens: s.tokens,
-		Targets: s.runner, Prober: probe.New(probe.Options{}), LoginLifetime: s.maxLifetime(), Version: version, Log: s.log,
+		Targets: s.runner, Prober: probe.New(probe.Options{}), PublicProber: probe.New(probe.Options{PublicOnly: true}), LoginLifetime: s.maxLifetime(), Version: version, Log: s.log,
 	})
-	if s.blobs, err = blob.Open(s.path(registryName)); err != nil {
-		return err
-	}
 	metrics := newMetrics(&s.core)
-	s.images = registry.NewStorage(s.blobs, registry.StorageOptions{})
-	images, err := registry.New(registry.Options{
-		Storage: s.images, Tokens: s.tokens, PublicURL: s.public, Log: s.log, Metrics: metrics,
-	})
-	if err != nil {
+	if err := s.openImages(ctx, metrics); err != nil {
 		return err
 	}
 	if s.trusted, err = clusters(s.cfg.KubernetesTokens); err != nil {
 		return err
 	}
+	if s.callers, err = newCallers(s.cfg); err != nil {
+		return err
+	}
+	mounts := s.images.mounts()
+	mounts["GET /metrics"] = metricsHandler(metrics, s.log)
 	local := s.scheme() + "://" + s.tcp.Addr().String()
 	s.web = newWebServer(api.New(api.Options{
-		Service: s.svc, Authenticate: s.tokens.Authenticate, AuthenticateKubelet: s.authenticateKubelet,
-		Ready: s.ready, PublicURL: s.public, LocalURL: local, Log: s.log,
-		Mounts: map[string]http.Handler{
-			"/v2/": images, "/v2": images, registry.TokenPath: images, "GET /metrics": metricsHandler(metrics, s.log),
-		},
+		Service: s.svc, Authenticate: s.authenticate, AuthenticateKubelet: s.authenticateKubelet,
+		Ready: s.ready, PublicURL: s.public, LocalURL: local, Log: s.log, Mounts: mounts,
 	}), s.log)
 	s.web.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		if c.LocalAddr().Network() == "unix" {
@@ -226,6 +219,7 @@ func (s *Server) serve(ctx, parts context.Context, group *errgroup.Group) error 
 	}
 	group.Go(func() error { return s.runner.Run(parts) })
 	group.Go(func() error { return s.housekeeping(parts) })
+	s.runImages(parts, group.Go)
 	group.Go(func() error { return s.svc.RunAudit(parts, s.cfg.AuditKeep) })
 	for _, l := range []net.Listener{s.tcp, s.socket} {
 		group.Go(func() error {
@@ -269,7 +263,7 @@ func (s *Server) housekeeping(ctx context.Context) error {
 			s.recordUses(context.WithoutCancel(ctx))
 			return nil
 		case now := <-uploads.C:
-			if _, err := s.images.CleanUploads(ctx, now.Add(-uploadPatience)); err != nil {
+			if _, err := s.images.storage.CleanUploads(ctx, now.Add(-uploadPatience)); err != nil {
 				s.log.WarnContext(ctx, "cleaning up unfinished uploads failed", "error", err)
 			}
 		case <-revocations.C:
@@ -326,9 +320,7 @@ func (s *Server) close() {
 			_ = l.Close()
 		}
 	}
-	if s.blobs != nil {
-		_ = s.blobs.Close()
-	}
+	_ = s.images.close()
 	if s.socket != nil {
 		_ = os.Remove(s.path(SocketName))
 	}

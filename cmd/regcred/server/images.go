@@ -1,0 +1,172 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"regcred.dev"
+	"regcred.dev/config"
+	"regcred.dev/registry"
+	"regcred.dev/registry/blob"
+	"regcred.dev/registry/bucket"
+	"regcred.dev/registry/crane"
+)
+
+// images is the registry: its storage, and what serves it.
+type images struct {
+	dir     *blob.Dir // of the images; with a bucket, of uploads that are under way
+	storage *registry.Storage
+	v2      http.Handler
+	v1      http.Handler // Crane's surface too
+	crane   *crane.Directory
+	handler *crane.Handler
+}
+
+// collectInterval is how often content that nobody needs is collected.
+const collectInterval = 6 * time.Hour
+
+// openImages opens the registry.
+func (s *Server) openImages(ctx context.Context, metrics prometheus.Registerer) (err error) {
+	c, im := s.cfg.Registry, &s.images
+	if im.dir, err = blob.Open(cmp.Or(c.Directory, s.path(registryName))); err != nil {
+		return err
+	}
+	blobs := registry.Blobs(im.dir)
+	if c.Bucket != nil {
+		if blobs, err = openBucket(ctx, c.Bucket, im.dir, s); err != nil {
+			return err
+		}
+	}
+	im.storage = registry.NewStorage(blobs, registry.StorageOptions{Policy: c.Policy})
+	o := registry.Options{
+		Storage: im.storage, Tokens: s.tokens, PublicURL: s.public, Log: s.log, Metrics: metrics,
+		Redirect: registry.Redirect{Enabled: c.Redirect, Lifetime: c.RedirectLifetime},
+		Owners:   c.Owners, TrustedProxies: c.TrustedProxies,
+	}
+	front := crane.Options{Log: s.log, Metrics: metrics}
+	if c.Crane != nil {
+		if im.crane, err = openCrane(c.Crane, s); err != nil {
+			return err
+		}
+		o.Elsewhere = im.crane.Serves
+		front.Endpoint, front.CDN = c.Crane.Endpoint, crane.CDN{From: c.Crane.CDNFrom, To: c.Crane.CDNTo, Secret: c.Crane.CDNSecret}
+		front.Directory = im.crane
+	}
+	server, err := registry.New(o)
+	if err != nil {
+		return err
+	}
+	front.Server, front.Storage = server, im.storage
+	if im.handler, err = crane.New(front); err != nil {
+		return err
+	}
+	im.v1, im.v2 = im.handler, server
+	if im.crane != nil {
+		im.v2 = im.handler
+	}
+	return metrics.Register(im.storage.RepositoryMetrics())
+}
+
+// openBucket opens the storage in a bucket. Uploads wait in a directory of this machine.
+func openBucket(ctx context.Context, c *config.Bucket, spool *blob.Dir, s *Server) (registry.Blobs, error) {
+	o, err := BucketOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	o.Spool, o.Log = spool, s.log
+	return bucket.Open(ctx, o)
+}
+
+// BucketOptions returns the options of a bucket that the configuration names.
+func BucketOptions(c *config.Bucket) (bucket.Options, error) {
+	o := bucket.Options{
+		Bucket: c.Name, Prefix: c.Prefix, Region: c.Region, Endpoint: c.Endpoint, PublicEndpoint: c.PublicEndpoint, PathStyle: c.PathStyle,
+		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SSE: c.SSE, KMSKeyID: c.KMSKeyID, StorageClass: c.StorageClass,
+	}
+	if c.CA == "" {
+		return o, nil
+	}
+	var err error
+	if o.CA, err = os.ReadFile(c.CA); err != nil {
+		return o, regcred.Errorf(regcred.Invalid, "registry.storage.s3.ca: %w", err)
+	}
+	return o, nil
+}
+
+func openCrane(c *config.Crane, s *Server) (*crane.Directory, error) {
+	o := crane.DirectoryOptions{Path: c.Metadata, Log: s.log}
+	if c.ClientCA != "" {
+		pem, err := os.ReadFile(c.ClientCA)
+		if err != nil {
+			return nil, regcred.Errorf(regcred.Invalid, "registry.crane.client_ca: %w", err)
+		}
+		o.ClientCAs = x509.NewCertPool()
+		if !o.ClientCAs.AppendCertsFromPEM(pem) {
+			return nil, regcred.Errorf(regcred.Invalid, "registry.crane.client_ca: %s holds no certificate in PEM form", c.ClientCA)
+		}
+	}
+	return crane.OpenDirectory(o)
+}
+
+// mounts are the paths of the registry.
+func (im *images) mounts() map[string]http.Handler {
+	return map[string]http.Handler{
+		"/v2/": im.v2, "/v2": im.v2, registry.TokenPath: im.v2, "/v1/": im.v1, "/crane/": im.v1,
+	}
+}
+
+// collect removes what the registry no longer needs, every so often until ctx ends.
+func (s *Server) collect(ctx context.Context, every time.Duration) error {
+	tick := time.NewTicker(cmp.Or(every, collectInterval))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		done, err := s.images.storage.Collect(ctx, registry.CollectOptions{})
+		switch {
+		case err != nil && ctx.Err() == nil:
+			s.log.WarnContext(ctx, "collecting what the registry no longer needs failed", "error", err)
+		case done.Deleted.Count > 0 || len(done.Tags) > 0:
+			s.log.InfoContext(ctx, "collected what the registry no longer needs", "contents", done.Deleted.Count,
+				"bytes", done.Deleted.Bytes, "tags", len(done.Tags))
+		}
+		for repo, why := range done.Skipped {
+			s.log.WarnContext(ctx, "nothing of a repository was collected", "repository", repo, "reason", why)
+		}
+	}
+}
+
+// runImages runs what the registry does besides answering.
+func (s *Server) runImages(ctx context.Context, run func(func() error)) {
+	run(func() error {
+		s.images.storage.KeepStatistics(ctx, 0, s.log)
+		return nil
+	})
+	if s.images.crane != nil {
+		run(func() error { return ended(ctx, s.images.crane.Run(ctx)) })
+	}
+	if !s.cfg.Registry.NoCollect {
+		run(func() error { return s.collect(ctx, s.cfg.Registry.CollectEvery) })
+	}
+}
+
+// close lets go of the storage.
+func (im *images) close() error {
+	if im.dir == nil {
+		return nil
+	}
+	if err := im.dir.Close(); err != nil {
+		return fmt.Errorf("the registry's storage: %w", err)
+	}
+	return nil
+}
