@@ -6,7 +6,9 @@
 // redirects, in both protocols, and in the first one from our own storage too: images
 // that have a companion (package dockerv1).
 //
-// Where both have a repository of the same name, our own storage answers, in both
-// protocols, whoever asks. A name that only the directory has cannot be pushed to, so
-// that nobody takes it over.
+// Where our own storage has images of a name that the directory has too, it answers for
+// that name, in both protocols, whoever asks: so a repository moves over by being
+// pushed, from its first manifest on, by whoever may push there. An image of v1 is
+// looked for by its id in our own storage first, and then in the directory. Whatever a
+// caller may not have is to them not there.
 package crane

@@ -35,11 +35,12 @@ func splitV2(path string) (name, rest string, ok bool) {
 // others to our own registry. What is protected from a caller is, to them, not there.
 func (h *Handler) serveV2(w http.ResponseWriter, r *http.Request) {
 	name, rest, ok := splitV2(r.URL.Path)
-	repo := (*repository)(nil)
-	c := h.newCaller(r)
-	if ok {
-		repo = c.set.v2[name]
+	if !ok || h.directory.set.Load().v2[name] == nil { // most requests, where there is our own registry
+		h.nextV2(w, r)
+		return
 	}
+	c := h.newCaller(r)
+	repo := c.set.v2[name]
 	if repo == nil || !c.entitled.may(repo) {
 		h.nextV2(w, r)
 		return
@@ -47,7 +48,7 @@ func (h *Handler) serveV2(w http.ResponseWriter, r *http.Request) {
 	own, err := h.isOwn(c, name, rest)
 	switch {
 	case err != nil:
-		h.v2Error(w, h.status(r, err), ociregistry.ErrUnsupported.Code(), regcred.MessageOf(err))
+		h.v2Error(w, h.status(r, err), "UNKNOWN", regcred.MessageOf(err))
 	case own:
 		h.nextV2(w, r)
 	default:
