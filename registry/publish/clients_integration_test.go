@@ -13,8 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
-
-	"regcred.dev/registry/publish"
 )
 
 // command returns how to run a client, and false where that is to be gone without. One
