@@ -54,9 +54,10 @@ type Deis struct {
 	newest atomic.Pointer[tenure]
 }
 
-// secrets is what a Deis reads of the API server itself.
+// secrets is what a Deis asks of the API server itself.
 type secrets interface {
 	Get(ctx context.Context, name string, o metav1.GetOptions) (*v1.Secret, error)
+	Update(ctx context.Context, s *v1.Secret, o metav1.UpdateOptions) (*v1.Secret, error)
 }
 
 // OpenDeis checks the configuration and listens. It asks nobody for anything before
@@ -178,8 +179,8 @@ func (d *Deis) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// filesInterval is how often the files are read again. The kubelet itself takes a
-// minute or two to bring a change.
+// filesInterval is how often the files are read again, and whether what is held was
+// confirmed. The kubelet itself takes a minute or two to bring a change.
 const filesInterval = 10 * time.Second
 
 // follow delivers the login of what the files hold, until ctx ends. What they are
@@ -198,6 +199,7 @@ func (d *Deis) follow(ctx context.Context) error {
 	changes := time.NewTicker(filesInterval)
 	defer changes.Stop()
 	watch := fileWatch{dir: d.o.Credentials, newest: d.first, log: d.log}
+	confirmed := confirmation{Deis: d}
 	for {
 		select {
 		case <-ctx.Done():
@@ -214,6 +216,7 @@ func (d *Deis) follow(ctx context.Context) error {
 			if files, changed := watch.look(); changed {
 				next = d.change(ctx, serving, next, files)
 			}
+			confirmed.look(ctx, serving)
 		}
 	}
 }

@@ -23,6 +23,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -265,6 +266,7 @@ func TestDeisOnKubernetes(t *testing.T) {
 		"install": deisInstall, "restart": deisRestart, "renewal": deisRenewal, "adoption": deisAdoption,
 		"changed files": deisChangedFiles, "outage of ECR": deisIssuerOutage, "outage of Kubernetes": deisAPIOutage,
 		"GCR": deisGoogle, "failing Kubernetes": deisFaults, "another release": deisMoves,
+		"many leave at once": deisHeld,
 	} {
 		t.Run(name, func(t *testing.T) { test(newWorkflow(t, c)) })
 	}
@@ -602,6 +604,59 @@ func deisFaults(w *workflow) {
 		return nil
 	})
 	w.pull(deisRegistry, apps...)
+}
+
+// deisHeld takes the label from many apps at once: that is no order, until an operator
+// says so in the way that docs/deis.md shows.
+func deisHeld(w *workflow) {
+	const n = 12
+	var apps []string
+	for range n {
+		apps = append(apps, w.app())
+	}
+	_, stop := w.start()
+	w.pull(deisRegistry, apps...)
+	stop()
+	for _, ns := range apps {
+		w.patch("namespaces", "", ns, `{"metadata":{"labels":{"heritage":null}}}`)
+	}
+	w.start()
+	w.eventually(func() error {
+		if !strings.Contains(w.log.String(), "regcred.dev/confirm=12") {
+			return fmt.Errorf("the log does not say what to do")
+		}
+		return nil
+	})
+	for _, ns := range apps {
+		if err := w.pulls(ns, deisRegistry); err != nil {
+			w.Error(err)
+		}
+	}
+	w.patch("secrets", w.namespace, w.secretName(), `{"metadata":{"annotations":{"regcred.dev/confirm":"12"}}}`)
+	for _, ns := range apps {
+		w.eventually(func() error {
+			if _, err := w.get(ns); !apierrors.IsNotFound(err) {
+				return fmt.Errorf("%s still has its secret: %v", ns, err)
+			}
+			return nil
+		})
+	}
+	w.pull(deisRegistry, w.namespace)
+	if s, err := w.get(w.namespace); err != nil || s.Annotations["regcred.dev/confirm"] != "" {
+		w.Errorf("the annotation is still there, or %v", err)
+	}
+}
+
+// patch changes an object as an operator does.
+func (w *workflow) patch(resource, namespace, name, patch string) {
+	w.Helper()
+	r := w.client.CoreV1().RESTClient().Patch(types.MergePatchType).Resource(resource).Name(name).Body([]byte(patch))
+	if namespace != "" {
+		r = r.Namespace(namespace)
+	}
+	if err := r.Do(w.Context()).Error(); err != nil {
+		w.Fatal(err)
+	}
 }
 
 func deisGoogle(w *workflow) {

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -43,6 +44,7 @@ type cluster struct {
 	down     bool
 	secret   *v1.Secret
 	writes   int
+	held     []deliver.Hold // until it is confirmed
 	annotate func(string, []keyring.Auth) map[string]string
 }
 
@@ -66,6 +68,17 @@ func (c *cluster) Get(_ context.Context, name string, _ metav1.GetOptions) (*v1.
 	return c.secret.DeepCopy(), nil
 }
 
+// Update implements secrets.
+func (c *cluster) Update(_ context.Context, s *v1.Secret, _ metav1.UpdateOptions) (*v1.Secret, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.down {
+		return nil, errors.New("connection refused")
+	}
+	c.secret = s.DeepCopy()
+	return s, nil
+}
+
 // Describe implements deliver.Target.
 func (c *cluster) Describe() deliver.Info { return deliver.Info{Name: "deis", Kind: "test"} }
 
@@ -80,7 +93,7 @@ func (c *cluster) Watch(ctx context.Context, changed func()) error {
 func (c *cluster) Uninstall(context.Context, string) error { return errors.ErrUnsupported }
 
 // Sync implements deliver.Target: it writes the one entry where there is one.
-func (c *cluster) Sync(_ context.Context, book *keyring.Book, _ deliver.SyncOptions) (deliver.Report, error) {
+func (c *cluster) Sync(_ context.Context, book *keyring.Book, o deliver.SyncOptions) (deliver.Report, error) {
 	rendering, err := book.Keyring(regcred.Foundation).Render(keyring.Deis, keyring.RenderOptions{})
 	if err != nil {
 		return deliver.Report{}, err
@@ -91,13 +104,39 @@ func (c *cluster) Sync(_ context.Context, book *keyring.Book, _ deliver.SyncOpti
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if len(o.Confirmed) == len(c.held) {
+		c.held = nil
+	}
 	if c.secret != nil && string(c.secret.Data[v1.DockerConfigJsonKey]) == string(file) {
-		return deliver.Report{Delivered: 1}, nil
+		return deliver.Report{Delivered: 1, Held: c.held}, nil
 	}
 	c.writes++
 	c.secret = &v1.Secret{Data: map[string][]byte{v1.DockerConfigJsonKey: file}}
 	c.secret.Annotations = c.annotate(releaseNamespace, rendering.Auths)
-	return deliver.Report{Delivered: 1, Changed: 1}, nil
+	return deliver.Report{Delivered: 1, Changed: 1, Held: c.held}, nil
+}
+
+// hold has the next Syncs hold n entries until they are confirmed.
+func (c *cluster) hold(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range n {
+		c.held = append(c.held, deliver.Hold{Delivered: deliver.Delivered{Key: "k", Where: strconv.Itoa(i)}, Reason: "r"})
+	}
+}
+
+// confirm is `kubectl annotate` of the release's Secret.
+func (c *cluster) confirm(value string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.secret.Annotations[confirmAnnotation] = value
+}
+
+// confirms returns how many entries are held, and the annotation.
+func (c *cluster) confirms() (held int, annotation string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.held), c.secret.Annotations[confirmAnnotation]
 }
 
 // delivered returns the only entry of the Secret, "" where there is none.
@@ -230,6 +269,41 @@ func TestDeisServes(t *testing.T) {
 
 // TestDeisTokenRefreshTime renews more often than the expiry asks for; a restart does
 // not put that off.
+// TestDeisConfirm: an annotation lets go so many held entries as it names, once.
+func TestDeisConfirm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		_, stop := s.start()
+		defer stop()
+		s.cluster.hold(12)
+		s.cluster.confirm("11")
+		pass(10 * time.Minute) // a resync comes to it
+		if held, annotation := s.cluster.confirms(); held != 12 || annotation != "11" {
+			t.Errorf("%d are held after 11 were confirmed, and the annotation is %q", held, annotation)
+		}
+		if log := s.log.String(); !strings.Contains(log, "annotation=\"regcred.dev/confirm=12\"") || strings.Count(log, "another number of entries") != 1 {
+			t.Errorf("the log does not say what to do, or says it again and again:\n%s", log)
+		}
+		s.cluster.confirm("12")
+		s.cluster.setDown(true)
+		pass(time.Minute)
+		if held, _ := s.cluster.confirms(); held != 12 {
+			t.Errorf("%d are held although nobody could be asked", held)
+		}
+		s.cluster.setDown(false)
+		pass(time.Minute)
+		if held, annotation := s.cluster.confirms(); held != 0 || annotation != "" {
+			t.Errorf("%d are held after all were confirmed, and the annotation is %q", held, annotation)
+		}
+		// It was an answer to that hold, and is none to the next.
+		s.cluster.hold(12)
+		pass(10 * time.Minute)
+		if held, _ := s.cluster.confirms(); held != 12 {
+			t.Errorf("%d are held that nobody confirmed", held)
+		}
+	})
+}
+
 func TestDeisTokenRefreshTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
