@@ -79,7 +79,8 @@ func (c *cache[K, V]) entry(ctx context.Context, key K, ask func(context.Context
 	return e
 }
 
-// makeRoom removes what is over, and where that is not enough some other.
+// makeRoom removes what is over from a cache that is full, and where that is not enough
+// some other, so that it is not full again at once.
 func (c *cache[K, V]) makeRoom(now time.Time) {
 	if len(c.entries) < maxEntries {
 		return
@@ -90,7 +91,7 @@ func (c *cache[K, V]) makeRoom(now time.Time) {
 		}
 	}
 	for key := range c.entries {
-		if len(c.entries) < maxEntries {
+		if len(c.entries) < maxEntries*9/10 {
 			return
 		}
 		delete(c.entries, key)

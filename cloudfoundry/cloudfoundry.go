@@ -93,7 +93,8 @@ func NewClient(o Options) (*Client, error) {
 	transport := o.Transport
 	if transport == nil {
 		own := web.NewTransport(web.Options{RootCAs: o.RootCAs})
-		own.TLSClientConfig.InsecureSkipVerify = o.SkipTLSVerify //nolint:gosec // the operator's own word
+		// The operator's own word.
+		own.TLSClientConfig.InsecureSkipVerify = o.SkipTLSVerify
 		transport = own
 	}
 	return &Client{

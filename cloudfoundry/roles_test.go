@@ -54,7 +54,7 @@ func TestHolds(t *testing.T) {
 			i.capi.Grant("u-bob", "space_developer", "s-lab")
 			i.capi.Grant("u-bob", "organization_manager", "o-acme")
 			i.capi.Set(q)
-			members := i.caller(t, "alice").Members
+			members := i.alice(t).Members
 			for _, s := range scopes {
 				for _, role := range []regcred.Role{
 					regcred.RoleAdmin, regcred.RoleAuditor, regcred.RoleUser, regcred.RoleTarget, regcred.RoleReader,
@@ -120,7 +120,7 @@ func TestCAPIDown(t *testing.T) {
 			i := install(t, nil)
 			i.capi.Grant("u-alice", "organization_manager", "o-acme")
 			i.capi.Grant("u-alice", "space_developer", "s-dev")
-			members := i.caller(t, "alice").Members
+			members := i.alice(t).Members
 			i.capi.Set(test.quirks)
 			// Pages come one after the other, so the last has to fail too.
 			if name == "endless" {
@@ -155,7 +155,7 @@ func TestCAPIDown(t *testing.T) {
 func TestThrottled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := install(t, nil)
-		members := i.caller(t, "alice").Members
+		members := i.alice(t).Members
 		i.capi.Set(fakecapi.Quirks{Quirks: fakeuaa.Quirks{Throttle: -1, RetryAfter: time.Hour}})
 		for range 590 {
 			if _, err := members.Roles(t.Context()); regcred.CodeOf(err) != regcred.Throttled {
@@ -180,7 +180,7 @@ func TestRemovedRole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := install(t, nil)
 		i.capi.Grant("u-alice", "space_developer", "s-dev")
-		members := i.caller(t, "alice").Members
+		members := i.alice(t).Members
 		seen := func() (bool, int) {
 			held, err := members.Holds(t.Context(), regcred.RoleSpaceDeveloper, dev)
 			all, errAll := members.Roles(t.Context())
@@ -217,7 +217,7 @@ func TestOneFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := install(t, nil)
 		i.capi.Grant("u-alice", "space_developer", "s-dev")
-		members := i.caller(t, "alice").Members
+		members := i.alice(t).Members
 		i.capi.Set(fakecapi.Quirks{Quirks: fakeuaa.Quirks{Slow: 5 * time.Second}})
 		impatient, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -246,7 +246,7 @@ func TestOneFlight(t *testing.T) {
 func TestTokensApart(t *testing.T) {
 	i := install(t, nil)
 	i.capi.Grant("u-alice", "space_developer", "s-dev")
-	first, second := i.caller(t, "alice").Members, i.caller(t, "alice").Members
+	first, second := i.alice(t).Members, i.alice(t).Members
 	i.capi.Set(fakecapi.Quirks{Quirks: fakeuaa.Quirks{Status: 401}})
 	if _, err := first.Roles(t.Context()); regcred.CodeOf(err) != regcred.Unauthenticated {
 		t.Error(err)
@@ -266,7 +266,7 @@ func TestNextLink(t *testing.T) {
 	i.capi.Set(fakecapi.Quirks{MaxPerPage: 1, NextAt: "https://evil.example.com/v3/roles?page=2"})
 	i.capi.Grant("u-alice", "space_developer", "s-dev")
 	i.capi.Grant("u-alice", "space_developer", "s-prod")
-	if all, err := i.caller(t, "alice").Members.Roles(t.Context()); err != nil || len(all) != 2 {
+	if all, err := i.alice(t).Members.Roles(t.Context()); err != nil || len(all) != 2 {
 		t.Error(all, err)
 	}
 }
@@ -279,7 +279,7 @@ type locator interface {
 func TestPlaces(t *testing.T) {
 	i := install(t, nil)
 	i.capi.Grant("u-alice", "space_developer", "s-dev")
-	where, ok := i.caller(t, "alice").Members.(locator)
+	where, ok := i.alice(t).Members.(locator)
 	if !ok {
 		t.Fatal("the members know no places")
 	}

@@ -330,7 +330,7 @@ func TestJunk(t *testing.T) {
 		if n := i.uaa.Calls()[fakeuaa.CallKeys]; n < 2 || n > 7 {
 			t.Errorf("the keys were read %d times in a minute", n)
 		}
-		i.caller(t, "alice")
+		i.alice(t)
 	})
 }
 
@@ -360,10 +360,10 @@ func TestUAADown(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		i := install(t, nil)
-		i.caller(t, "alice")
+		i.alice(t)
 		i.uaa.Set(fakeuaa.Quirks{Status: 500})
 		time.Sleep(59 * time.Minute)
-		i.caller(t, "alice")
+		i.alice(t)
 		time.Sleep(2 * time.Minute)
 		if _, err := i.Authenticate(t.Context(), time.Now(), i.uaa.Token("alice")); regcred.CodeOf(err) != regcred.Unavailable {
 			t.Errorf("after an hour: %v", err)
