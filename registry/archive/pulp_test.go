@@ -161,20 +161,19 @@ func checkCompanion(t *testing.T, e *at.PulpExport, img archive.Image, chain []s
 func TestPulpDeterministic(t *testing.T) {
 	e := export()
 	var want digest.Digest
+	dir := t.TempDir()
+	if err := at.WriteDir(dir, e.Files()...); err != nil {
+		t.Fatal(err)
+	}
+	tar := at.Tar(e.Files()...)
+	forms := map[string]string{"tar": write(t, tar), "gzip": write(t, at.Gzip(tar)), "zstd": write(t, at.Zstd(tar)), "directory": dir}
 	for range 2 {
-		for _, form := range []string{"tar", "directory"} {
-			a := openFiles(t, e.Files())
-			if form == "directory" {
-				dir := t.TempDir()
-				if err := at.WriteDir(dir, e.Files()...); err != nil {
-					t.Fatal(err)
-				}
-				var err error
-				if a, err = archive.Open(t.Context(), dir, archive.Options{}); err != nil {
-					t.Fatal(err)
-				}
-				defer a.Close()
+		for form, path := range forms {
+			a, err := archive.Open(t.Context(), path, archive.Options{SpoolDir: t.TempDir()})
+			if err != nil {
+				t.Fatal(err)
 			}
+			defer a.Close()
 			img, err := a.Images()[0].Resolve(t.Context())
 			if err != nil {
 				t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 
 	"cuelabs.dev/go/oci/ociregistry/ociref"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"regcred.dev"
 	"regcred.dev/registry/dockerv1"
@@ -25,6 +26,12 @@ type Mask struct {
 	// order. Clients get a layer from OWNER/v1/images/ID/layer where it is named by
 	// its id, and from OWNER/v2/REPOSITORY/blobs/DIGEST by its digest.
 	Layers []string
+	// Unpacked are layers of the owner, as an OCI manifest describes them, by the
+	// digests of their tars. They take the place of layers whose compressed form is
+	// made here, those of a docker save, and whose digests the owner cannot have. Who
+	// pulls checks both digests: an owner that says it wrong spoils the image, and gets
+	// nobody to run anything else. RepositoryMask fills it in.
+	Unpacked map[digest.Digest]ocispec.Descriptor
 }
 
 // maxMaskLine is the longest line of a mask, in bytes.
@@ -73,32 +80,51 @@ func checkLayerName(name string) error {
 }
 
 // masked says by whom layers are hosted.
-type masked map[string]string // URLs by id or digest
+type masked struct {
+	urls     map[string]string // by id or digest
+	unpacked map[digest.Digest]ocispec.Descriptor
+}
 
 // newMasked reads masks. Errors: Invalid for a malformed mask, and where two masks
 // name a layer, so that whose it is would be a matter of chance.
 func newMasked(masks []Mask) (masked, error) {
-	m := make(masked)
+	m := masked{urls: make(map[string]string), unpacked: make(map[digest.Digest]ocispec.Descriptor)}
 	for _, mask := range masks {
 		base, err := mask.base()
 		if err != nil {
-			return nil, err
+			return m, err
 		}
 		for _, name := range mask.Layers {
-			if err := checkLayerName(name); err != nil {
-				return nil, err
-			}
 			at := base + "/v1/images/" + name + "/layer"
 			if strings.Contains(name, ":") {
 				at = base + "/v2/" + mask.Repository + "/blobs/" + name
 			}
-			if other, ok := m[name]; ok && other != at {
-				return nil, regcred.Errorf(regcred.Invalid, "layer %s is in two masks, so that it would be at %s and at %s: leave it out of one", name, other, at)
+			if err := m.add(name, at); err != nil {
+				return m, err
 			}
-			m[name] = at
+		}
+		for id, desc := range mask.Unpacked {
+			if err := m.add(string(desc.Digest), base+"/v2/"+mask.Repository+"/blobs/"+string(desc.Digest)); err != nil {
+				return m, err
+			}
+			if _, ok := m.unpacked[id]; !ok { // of several, the first owner's
+				m.unpacked[id] = desc
+			}
 		}
 	}
 	return m, nil
+}
+
+// add adds where a layer is hosted.
+func (m masked) add(name, at string) error {
+	if err := checkLayerName(name); err != nil {
+		return err
+	}
+	if other, ok := m.urls[name]; ok && other != at {
+		return regcred.Errorf(regcred.Invalid, "layer %s is in two masks, so that it would be at %s and at %s: leave it out of one", name, other, at)
+	}
+	m.urls[name] = at
+	return nil
 }
 
 // base returns the owner's URL.
@@ -116,7 +142,7 @@ func (m Mask) base() (string, error) {
 // find returns by which name a layer is masked, and where its owner hosts it.
 func (m masked) find(d digest.Digest, v1ID string) (name, at string, ok bool) {
 	for _, name := range []string{string(d), v1ID} {
-		if at, ok := m[name]; ok {
+		if at, ok := m.urls[name]; ok {
 			return name, at, true
 		}
 	}

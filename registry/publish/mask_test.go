@@ -15,6 +15,7 @@ import (
 	"cuelabs.dev/go/oci/ociregistry/ociserver"
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"regcred.dev"
 	"regcred.dev/registry/archive"
@@ -69,11 +70,11 @@ func TestMask(t *testing.T) {
 	e.Tag("masked", own1)
 
 	mem, baseURL, asked := owner(t, openFiles(t, base.Files()))
-	layers, err := publish.Layers(t.Context(), mem, "acme/app")
+	mask, err := publish.RepositoryMask(t.Context(), mem, baseURL+"/", "acme/app")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{digest.FromBytes(shared).String()}, layers); diff != "" {
+	if diff := cmp.Diff([]string{digest.FromBytes(shared).String()}, mask.Layers); diff != "" {
 		t.Fatal(diff)
 	}
 	o := ownServer(t, hostOf(t, baseURL))
@@ -81,7 +82,7 @@ func TestMask(t *testing.T) {
 	img := openFiles(t, e.Files()).Images()
 	at := slices.IndexFunc(img, func(i archive.Image) bool { return slices.Contains(i.Names, "acme/small:masked") })
 	r, err := publish.Publish(t.Context(), o.dst, img[at], "acme/app", "masked", publish.Options{
-		Masks:  []publish.Mask{{Owner: baseURL + "/", Repository: "acme/app", Layers: layers}},
+		Masks:  []publish.Mask{mask},
 		Linked: func(name, url string) { linked = append(linked, name+" "+url) },
 	})
 	if err != nil {
@@ -230,29 +231,67 @@ func FuzzReadMask(f *testing.F) {
 	})
 }
 
-// TestLayers lists the layers of all tags and platforms, and says why it cannot.
-func TestLayers(t *testing.T) {
+// TestRepositoryMask lists the layers of all tags and platforms, and says why it cannot.
+func TestRepositoryMask(t *testing.T) {
 	l, amd64, arm64, children := multiArch()
 	l.Add(l.IndexOf(children...), "docker.io/acme/app:1", "1")
 	o := ownServer(t)
 	if _, err := publish.Publish(t.Context(), o.dst, openFiles(t, l.Files()).Images()[0], "acme/app", "1", publish.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	got, err := publish.Layers(t.Context(), o.storage, "acme/app")
+	got, err := publish.RepositoryMask(t.Context(), o.storage, o.url, "acme/app")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, img := range []at.Image{amd64, arm64} {
 		for _, layer := range img.Layers {
-			if !slices.Contains(got, digest.FromBytes(at.Gzip(layer)).String()) {
-				t.Errorf("a layer is not in %q", got)
+			stored := digest.FromBytes(at.Gzip(layer))
+			if !slices.Contains(got.Layers, stored.String()) || got.Unpacked[digest.FromBytes(layer)].Digest != stored {
+				t.Errorf("a layer is not in %+v", got)
 			}
 		}
 	}
-	if len(got) != 3+2 { // one is shared, and each attestation has one
-		t.Errorf("layers %q", got)
+	if len(got.Layers) != 3+2 || len(got.Unpacked) != 3 { // one is shared, and each attestation has one
+		t.Errorf("mask %+v", got)
 	}
-	if _, err := publish.Layers(t.Context(), o.storage, "acme/none"); regcred.CodeOf(err) != regcred.NotFound {
+	if _, err := publish.RepositoryMask(t.Context(), o.storage, o.url, "acme/none"); regcred.CodeOf(err) != regcred.NotFound {
 		t.Errorf("of no repository: %v", err)
+	}
+}
+
+// TestMaskDockerSave refers to the owner's form of layers that a docker save has
+// uncompressed, and takes that from the owner when the image is pulled.
+func TestMaskDockerSave(t *testing.T) {
+	base := at.New("amd64", "base")
+	img := at.WithLayers("amd64", base.Layers[0], at.New("amd64", "own").Layers[0])
+	for _, compression := range []publish.Compression{publish.Fast, publish.None} {
+		t.Run(fmt.Sprint(compression), func(t *testing.T) {
+			var l at.Layout
+			l.Add(l.Manifest(base, ocispec.MediaTypeImageLayerZstd), "acme/app:base", "base")
+			mem, baseURL, asked := owner(t, openFiles(t, l.Files()))
+			mask, err := publish.RepositoryMask(t.Context(), mem, baseURL, "acme/app")
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := ownServer(t, hostOf(t, baseURL))
+			save := openFiles(t, at.DockerSave([]string{"acme/app:1"}, img)).Images()[0]
+			r, err := publish.Publish(t.Context(), o.dst, save, "acme/app", "1", publish.Options{Compression: compression, Masks: []publish.Mask{mask}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Linked != 1 || r.Sent != 2 {
+				t.Errorf("result %+v", r)
+			}
+			if diff := cmp.Diff(want(img), pull(t, o.pull(t, "1"), nil)); diff != "" {
+				t.Error(diff)
+			}
+			if path := "/v2/acme/app/blobs/" + digest.FromBytes(at.Zstd(base.Layers[0])).String(); !slices.Contains(asked(), path) {
+				t.Errorf("the owner was asked %q, not %s", asked(), path)
+			}
+			again, err := publish.Publish(t.Context(), o.dst, save, "acme/app", "1", publish.Options{Compression: compression, Masks: []publish.Mask{mask}})
+			if err != nil || again.Root.Digest != r.Root.Digest || again.Present != 3 {
+				t.Errorf("again: %+v, %v", again, err)
+			}
+		})
 	}
 }

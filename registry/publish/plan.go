@@ -34,6 +34,8 @@ func ParseCompression(s string) (Compression, error) {
 type job struct {
 	blob  archive.Blob
 	layer bool
+	// made says that the manifest is made anew, of whatever form the layer then has.
+	made bool
 	// pack says that it is to be compressed.
 	pack bool
 
@@ -73,7 +75,7 @@ func plan(img archive.Image, c Compression) map[jobKey]*job {
 		jobs[keyOf(m.Config, false)] = &job{blob: m.Config}
 		for _, l := range m.Layers {
 			pack := packs(m, l, c)
-			jobs[keyOf(l, pack)] = &job{blob: l, layer: true, pack: pack}
+			jobs[keyOf(l, pack)] = &job{blob: l, layer: true, made: !m.Stored(), pack: pack}
 		}
 	}
 	return jobs

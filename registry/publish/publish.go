@@ -123,7 +123,7 @@ type publisher struct {
 // mask reads the masks.
 func (p *publisher) mask() error {
 	var err error
-	if p.masked, err = newMasked(p.o.Masks); err != nil || len(p.masked) == 0 {
+	if p.masked, err = newMasked(p.o.Masks); err != nil || len(p.masked.urls) == 0 {
 		return err
 	}
 	var ok bool

@@ -62,10 +62,12 @@ func (w *worker) send(ctx context.Context, j *job) error {
 	what := fmt.Sprintf("layer or config %s (%d bytes)", cmp.Or(j.blob.Descriptor.Digest, j.blob.DiffID), j.blob.Descriptor.Size)
 	err := w.retry(ctx, what, func() error {
 		read := w.progress.reader()
-		var err error
-		if j.pack {
+		linked, err := w.linkUnpacked(ctx, j)
+		switch {
+		case linked || err != nil:
+		case j.pack:
 			j.desc, j.present, err = w.sendPacked(ctx, j.blob, read)
-		} else {
+		default:
 			err = w.sendAsIs(ctx, j, read)
 		}
 		if err != nil {
@@ -100,6 +102,22 @@ func (w *worker) sendAsIs(ctx context.Context, j *job, read *progressReader) err
 	}
 	defer src.Close()
 	return src.cause(w.push(ctx, j.desc, src))
+}
+
+// linkUnpacked refers to the owner's form of a layer, and reports whether there is one
+// that can take the place of our own.
+func (w *worker) linkUnpacked(ctx context.Context, j *job) (bool, error) {
+	desc, ok := w.masked.unpacked[j.blob.DiffID]
+	if !ok || !j.made || !j.layer {
+		return false, nil
+	}
+	j.desc = desc
+	var err error
+	if j.present, err = w.has(ctx, desc.Digest); j.present || err != nil {
+		return true, err
+	}
+	name, at, _ := w.masked.find(desc.Digest, "")
+	return true, w.link(ctx, j, name, at)
 }
 
 // link refers to a layer that its owner hosts.
