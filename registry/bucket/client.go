@@ -36,7 +36,10 @@ func newClients(ctx context.Context, o Options) (*s3.Client, *s3.PresignClient, 
 	}
 	client := s3.NewFromConfig(identity, func(s *s3.Options) {
 		s.UsePathStyle = o.PathStyle
-		s.HTTPClient = &httpClient{http.Client{Transport: transport, CheckRedirect: stay}}
+		s.HTTPClient = &httpClient{Client: http.Client{Transport: transport, CheckRedirect: stay}, google: isGoogle(o.Endpoint)}
+		if isGoogle(o.Endpoint) {
+			s.HTTPSignerV4 = googleSigner{}
+		}
 		s.Retryer = newRetryer(o)
 		// Checksums that are asked for explicitly are enough; those that the SDK adds
 		// by itself, many servers do not know.
@@ -51,7 +54,11 @@ func newClients(ctx context.Context, o Options) (*s3.Client, *s3.PresignClient, 
 			s.BaseEndpoint = aws.String(o.PublicEndpoint)
 		}
 	})
-	return client, s3.NewPresignClient(public), nil
+	return client, s3.NewPresignClient(public, func(p *s3.PresignOptions) {
+		if isGoogle(o.Endpoint) {
+			p.Presigner = googleSigner{}
+		}
+	}), nil
 }
 
 // identify returns who asks, and where. Errors: Invalid.
@@ -85,13 +92,19 @@ func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse
 
 // httpClient counts answers that do not tell whether a request was carried out, for
 // those who want to know.
-type httpClient struct{ http.Client }
+type httpClient struct {
+	http.Client
+	google bool
+}
 
 // Do implements s3.HTTPClient.
 func (c *httpClient) Do(r *http.Request) (*http.Response, error) {
 	resp, err := c.Client.Do(r)
 	if n, ok := r.Context().Value(unclearKey{}).(*int); ok && (err != nil || unclear(resp.StatusCode)) {
 		*n++
+	}
+	if err == nil && c.google {
+		fromGoogle(resp.Header)
 	}
 	return resp, err
 }

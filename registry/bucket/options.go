@@ -25,7 +25,7 @@ type Options struct {
 	// none without.
 	Region string
 	// Endpoint is the URL of the server, without a path. Default: that of AWS in the
-	// region.
+	// region. Google's, https://storage.googleapis.com, takes HMAC keys.
 	Endpoint string
 	// PathStyle has the bucket's name in the path of a URL, not in its host. Servers
 	// other than AWS often want it.
@@ -102,6 +102,9 @@ func (o Options) complete() (Options, error) {
 	if (o.AccessKeyID == "") != o.SecretAccessKey.IsZero() {
 		return o, regcred.Errorf(regcred.Invalid, "bucket %s: give an access key id and its secret, or neither", o.Bucket)
 	}
+	if isGoogle(o.Endpoint) && o.AccessKeyID == "" {
+		return o, regcred.Errorf(regcred.Invalid, "bucket %s: Google's XML API takes HMAC keys: give an access key id and its secret", o.Bucket)
+	}
 	for _, endpoint := range []string{o.Endpoint, o.PublicEndpoint} {
 		if err := checkEndpoint(endpoint); err != nil {
 			return o, err
@@ -118,6 +121,8 @@ func (o Options) complete() (Options, error) {
 		return o, regcred.Errorf(regcred.Invalid, "bucket %s: encryption is \"AES256\" or \"aws:kms\", not %q", o.Bucket, o.SSE)
 	case o.KMSKeyID != "" && o.SSE != "aws:kms":
 		return o, regcred.Errorf(regcred.Invalid, "bucket %s: a KMS key needs the encryption \"aws:kms\"", o.Bucket)
+	case o.SSE != "" && isGoogle(o.Endpoint):
+		return o, regcred.Errorf(regcred.Invalid, "bucket %s: Google encrypts all objects, with the bucket's default key where that has one: leave the encryption out", o.Bucket)
 	case o.PartSize != 0 && (o.PartSize < minPart || o.PartSize > maxPart):
 		return o, regcred.Errorf(regcred.Invalid, "bucket %s: parts have %d to %d bytes, not %d", o.Bucket, int64(minPart), int64(maxPart), o.PartSize)
 	case o.Concurrency < 0:

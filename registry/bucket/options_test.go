@@ -32,6 +32,10 @@ func TestOptions(t *testing.T) {
 		{"KMS key without KMS", func(o *bucket.Options) { o.KMSKeyID = "k" }, "aws:kms"},
 		{"small parts", func(o *bucket.Options) { o.PartSize = 1 << 20 }, "parts"},
 		{"negative concurrency", func(o *bucket.Options) { o.Concurrency = -1 }, "at once"},
+		{"Google without keys", func(o *bucket.Options) {
+			o.Endpoint, o.AccessKeyID, o.SecretAccessKey = "https://storage.googleapis.com", "", regcred.Secret{}
+		}, "HMAC"},
+		{"Google with encryption", func(o *bucket.Options) { o.Endpoint, o.SSE = "https://storage.googleapis.com", "AES256" }, "Google"},
 		{"CA that is none", func(o *bucket.Options) { o.CA, o.Transport = []byte("x"), nil }, "CA"},
 	}
 	for _, test := range tests {
