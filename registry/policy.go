@@ -60,9 +60,9 @@ type Retention struct {
 
 // For returns the rule that holds for a repository.
 func (p Policy) For(repo string) Rule {
-	for _, r := range p {
-		if (token.Grant{Repository: r.Pattern}).Covers(repo) {
-			return r
+	for i := range p { // a Rule is large, and this is on the way of each pull
+		if (token.Grant{Repository: p[i].Pattern}).Covers(repo) {
+			return p[i]
 		}
 	}
 	return Rule{}
@@ -80,5 +80,10 @@ func (p Policy) open(from netip.Addr) bool {
 
 // networks reports whether any rule names networks.
 func (p Policy) networks() bool {
-	return slices.ContainsFunc(p, func(r Rule) bool { return len(r.PushFrom) > 0 })
+	for i := range p {
+		if len(p[i].PushFrom) > 0 {
+			return true
+		}
+	}
+	return false
 }
