@@ -70,6 +70,8 @@ func New(o Options) http.Handler {
 	}
 	h.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	h.mux.HandleFunc("GET /readyz", h.ready)
+	h.mux.HandleFunc("GET /openapi.json", serveOpenAPI)
+	h.mux.HandleFunc("GET /openapi", h.serveContractPage)
 	h.mux.HandleFunc("/", h.nothing)
 	return http.HandlerFunc(h.serve)
 }

@@ -113,6 +113,7 @@ func (r *running) do(method, path, token, body string) (int, string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	checkContract(r.t, method, path, resp.StatusCode, string(data))
 	return resp.StatusCode, string(data)
 }
 
