@@ -39,11 +39,18 @@ type scan struct {
 	seen  map[string]bool // real paths, for links that lead to what was seen
 }
 
-// scan reads the files that changed.
+// scan reads the files that changed. A directory that is replaced, or goes away, while
+// it is read looks as if its files had been removed: it is read again then.
 func (d *Directory) scan(now time.Time) *scan {
-	s := &scan{last: d.files, now: now, files: map[string]file{}, seen: map[string]bool{}}
-	s.directory(d.path, true)
-	return s
+	for {
+		before, _ := os.Stat(d.path) // nil where it is not there
+		s := &scan{last: d.files, now: now, files: map[string]file{}, seen: map[string]bool{}}
+		s.directory(d.path, true)
+		after, _ := os.Stat(d.path)
+		if before == nil && after == nil || before != nil && after != nil && os.SameFile(before, after) {
+			return s
+		}
+	}
 }
 
 // directory reads what lies in and below a directory. One below the first that is

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -17,14 +18,15 @@ const debounce = 100 * time.Millisecond
 // Run keeps the directory read until ctx ends, and returns ctx's error. Where the
 // system reports no changes it goes by the interval alone, and says so in the log.
 func (d *Directory) Run(ctx context.Context) error {
-	var events <-chan fsnotify.Event // nil: they never report
-	var lost <-chan error
+	changed := make(chan struct{}, 1)
 	w, err := fsnotify.NewWatcher()
-	if err == nil {
-		defer func() { _ = w.Close() }() // nothing can be done about it
-		events, lost = w.Events, w.Errors
-	} else {
+	if err != nil {
 		d.log.Warn("changes of the metadata are not reported; it is looked at from time to time", "interval", d.interval, "err", err)
+	} else {
+		var following sync.WaitGroup
+		following.Go(func() { d.follow(w, changed) })
+		defer following.Wait()
+		defer func() { _ = w.Close() }() // nothing can be done about it
 	}
 	tick := time.NewTicker(d.interval)
 	defer tick.Stop()
@@ -34,28 +36,42 @@ func (d *Directory) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-tick.C:
-			d.lookAndWatch(w)
+		case <-changed:
+			if fire == nil {
+				fire = time.After(debounce)
+			}
 		case <-fire:
 			fire = nil
 			d.lookAndWatch(w)
-		case err := <-lost:
-			d.log.Warn("changes of the metadata were missed; it is looked at again", "err", err)
-			fire = soon(fire)
-		case e := <-events:
-			if d.concerns(e.Name) {
-				fire = soon(fire)
-			}
+		case <-tick.C:
+			d.lookAndWatch(w)
 		}
 	}
 }
 
-// soon returns a time that is near, or the one that is set already.
-func soon(fire <-chan time.Time) <-chan time.Time {
-	if fire == nil {
-		return time.After(debounce)
+// follow signals changes until w is closed. It does nothing else: w waits for its
+// reports to be taken, and adding to it may wait for that.
+func (d *Directory) follow(w *fsnotify.Watcher, changed chan<- struct{}) {
+	for {
+		select {
+		case err, ok := <-w.Errors:
+			if !ok {
+				return
+			}
+			d.log.Warn("changes of the metadata were missed; it is looked at again", "err", err)
+		case e, ok := <-w.Events:
+			if !ok {
+				return
+			}
+			if !d.concerns(e.Name) {
+				continue
+			}
+		}
+		select {
+		case changed <- struct{}{}:
+		default: // there is a signal already
+		}
 	}
-	return fire
 }
 
 // concerns reports whether a change at a path is one of the directory. Its neighbours
