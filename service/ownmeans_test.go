@@ -122,7 +122,7 @@ type tenancy struct {
 	developer regcred.Caller
 }
 
-func newTenancy(t *testing.T) tenancy {
+func newTenancy(t *testing.T, public service.Prober) tenancy {
 	t.Helper()
 	w, store := &wire{}, memory.New()
 	tokens, err := token.New(t.Context(), store, token.Options{Issuer: "regcred:test"})
@@ -144,7 +144,7 @@ func newTenancy(t *testing.T) tenancy {
 	t.Cleanup(func() { cancel(); following.Wait() })
 	x.Service = service.New(service.Options{
 		Store: store, Books: books, Refresher: minter{store, x.providers}, Providers: x.providers, Tokens: tokens,
-		Targets: noTargets{}, Prober: &prober{}, PublicProber: &prober{}, LoginLifetime: lifetime,
+		Targets: noTargets{}, Prober: &prober{}, PublicProber: public, LoginLifetime: lifetime,
 	})
 	x.developer = regcred.Caller{Name: "dave", Role: regcred.RoleSpaceDeveloper, Scope: places['D']}
 	return x
@@ -168,7 +168,7 @@ var vendors = []string{
 // stored sends nothing of the server's, to the providers' own hosts alone.
 func TestOwnMeans(t *testing.T) {
 	file := ownMeans(t)
-	x, tenants := newTenancy(t), tenantsOwn(t)
+	x, tenants := newTenancy(t, &prober{}), tenantsOwn(t)
 	for name, p := range x.providers {
 		t.Run(name, func(t *testing.T) {
 			if hosts[name] == "" {
@@ -245,7 +245,7 @@ func (x tenancy) try(rt *rapid.T, info regcred.ProviderInfo, own map[string]stri
 // the server's identity.
 func TestOwnMeansOfAdmins(t *testing.T) {
 	ownMeans(t)
-	x := newTenancy(t)
+	x := newTenancy(t, &prober{})
 	for _, name := range []string{"ecr", "ecrpublic"} {
 		_, err := x.CreateCredential(t.Context(), regcred.Local, service.NewCredential{Scope: places['D'], Provider: name, Location: hosts[name]})
 		if err != nil {
@@ -293,7 +293,7 @@ func tenantsOwn(t *testing.T) map[string]map[string]string {
 // TestTenantsOwn shows what a space developer may store: what brings its own secret.
 func TestTenantsOwn(t *testing.T) {
 	ownMeans(t)
-	x := newTenancy(t)
+	x := newTenancy(t, &prober{})
 	for name, settings := range tenantsOwn(t) {
 		in := service.NewCredential{Scope: places['D'], Provider: name, Location: hosts[name], Settings: map[string]regcred.Secret{}}
 		for key, value := range settings {
@@ -353,7 +353,7 @@ func (x tenancy) mayNotAdd(t *testing.T, c service.Credential) {
 // space whose developer may alter all else.
 func TestAdminsCredentials(t *testing.T) {
 	ownMeans(t)
-	x := newTenancy(t)
+	x := newTenancy(t, &prober{})
 	c, err := x.CreateCredential(t.Context(), regcred.Local, service.NewCredential{Scope: places['D'], Provider: "ecr", Location: hosts["ecr"]})
 	if err != nil {
 		t.Fatal(err)
@@ -379,7 +379,7 @@ func TestAdminsCredentials(t *testing.T) {
 // TestSettingsAreText: control characters are refused, where a field of several lines
 // takes line breaks too.
 func TestSettingsAreText(t *testing.T) {
-	x := newTenancy(t)
+	x := newTenancy(t, &prober{})
 	for name, value := range map[string]string{
 		"zero": "us\x00-east-1", "line break": "us-east-1\n", "carriage return": "us-east-1\r\nX-Header: x", "escape": "\x1b[2J", "not UTF-8": "\xff\xfe", "C1": "us\u0085east",
 	} {

@@ -34,6 +34,8 @@ type issuer struct {
 	mints int
 	// during is called in each mint, and may change the login or fail it; nil: not.
 	during func(regcred.Credential, *regcred.Login) error
+	// uses is what its credentials use of the server.
+	uses []string
 }
 
 func (*issuer) Describe() regcred.ProviderInfo {
@@ -41,7 +43,7 @@ func (*issuer) Describe() regcred.ProviderInfo {
 }
 
 func (i *issuer) Check(c regcred.Credential) error { return i.Describe().CheckFields(c) }
-func (*issuer) Uses(regcred.Credential) []string   { return nil }
+func (i *issuer) Uses(regcred.Credential) []string { return i.uses }
 func (*issuer) Issuer(regcred.Credential) string   { return "issuer" }
 func (i *issuer) set(f func(regcred.Credential, *regcred.Login) error) {
 	i.mu.Lock()
