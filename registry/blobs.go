@@ -24,7 +24,8 @@ import (
 // processes too.
 type Blobs interface {
 	// Get opens an object for reading. A reader goes on reading what it opened,
-	// whatever becomes of the key. Errors: NotFound.
+	// whatever becomes of the key, or fails: it never reads anything else, and never
+	// ends early. It may fail once ctx has ended. Errors: NotFound.
 	Get(ctx context.Context, key string) (Object, error)
 
 	// Stat describes an object without reading it. Errors: NotFound.
@@ -35,7 +36,8 @@ type Blobs interface {
 	Read(ctx context.Context, key string) (data []byte, version string, err error)
 
 	// Put stores a small object, of at most MaxSmall bytes, in place of any that
-	// is there.
+	// is there. Over a network the answer may be lost: after Unavailable the object may
+	// have been stored, and after Exists or Stale it may have been, and then replaced.
 	// Errors: TooLarge; Exists or Stale where the condition does not hold.
 	Put(ctx context.Context, key string, data []byte, c Condition) error
 
