@@ -22,8 +22,8 @@ const (
 	tries = 5
 	// firstWait is the longest wait before it asks again; it doubles after.
 	firstWait = time.Second
-	// stall is how long it waits for a byte.
-	stall = time.Minute
+	// patience is how long it waits for a byte.
+	patience = time.Minute
 )
 
 // download reads the content at a URL. Where the connection drops it asks for the rest
@@ -74,8 +74,9 @@ func (d *download) Read(p []byte) (int, error) {
 				return 0, err
 			}
 		}
-		d.stall.Reset(stall)
+		d.stall.Reset(patience)
 		n, err := d.body.Read(p)
+		d.stall.Stop() // who reads may take his time
 		if n > 0 {
 			d.offset, d.failed = d.offset+int64(n), 0
 		}
@@ -95,7 +96,7 @@ func (d *download) Read(p []byte) (int, error) {
 func (d *download) dropped(err error) error {
 	err = d.explain(err)
 	d.disconnect()
-	if _, ok := errors.AsType[passing](err); ok && d.version == "" {
+	if _, ok := errors.AsType[passing](err); ok && d.version == "" && d.offset > 0 {
 		return regcred.Errorf(regcred.Unavailable, "the connection dropped after %d bytes, and the server cannot continue from there: try again, or download it with another program and publish the file", d.offset)
 	}
 	return d.wait(err)
@@ -141,7 +142,7 @@ func (d *download) request(ctx context.Context) *http.Request {
 // ask asks for the content from the offset on.
 func (d *download) ask() error {
 	ctx, cancel := context.WithCancelCause(d.ctx)
-	d.cancel, d.stall = cancel, time.AfterFunc(stall, func() { cancel(errStalled) })
+	d.cancel, d.stall = cancel, time.AfterFunc(patience, func() { cancel(errStalled) })
 	d.asking = d.request(ctx)
 	resp, err := d.client.Do(d.asking) //nolint:bodyclose // disconnect does it
 	if err != nil {
@@ -166,7 +167,7 @@ func (d *download) explain(err error) error {
 		return ctxErr
 	}
 	if errors.Is(context.Cause(d.asking.Context()), errStalled) {
-		return passing{regcred.Errorf(regcred.Unavailable, "%s sent nothing for %s", d.url.Host, stall)}
+		return passing{regcred.Errorf(regcred.Unavailable, "%s sent nothing for %s", d.url.Host, patience)}
 	}
 	if own, ok := errors.AsType[*regcred.Error](err); ok { // a redirect or an address that is not followed
 		return own

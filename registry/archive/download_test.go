@@ -1,6 +1,7 @@
 package archive_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -68,11 +69,23 @@ func TestDownloadResumed(t *testing.T) {
 	}{
 		{"dropped", http.Header{"Accept-Ranges": {"bytes"}, "Etag": {`"v1"`}}, io.ErrUnexpectedEOF, `"v1"`},
 		{"ended early", http.Header{"Accept-Ranges": {"bytes"}, "Etag": {`"v1"`}}, io.EOF, `"v1"`},
+		{"dropped at once", nil, io.ErrUnexpectedEOF, ""},
 		{"silent", http.Header{"Accept-Ranges": {"bytes"}, "Last-Modified": {"Mon, 01 Jun 2015 10:00:00 GMT"}, "Etag": {`W/"weak"`}}, nil, "Mon, 01 Jun 2015 10:00:00 GMT"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := &flaky{data: data, header: test.header, end: test.end, piece: piece}
+				want := []string{" ", fmt.Sprintf("bytes=%d- %s", piece, test.version), fmt.Sprintf("bytes=%d- %s", 2*piece, test.version)}
+				if test.header == nil { // the second answer is whole
+					f.header, want = http.Header{}, []string{" ", " "}
+					f.change = func(n int, resp *http.Response) {
+						body := io.Reader(strings.NewReader(""))
+						if n > 1 {
+							body = bytes.NewReader(data)
+						}
+						resp.Body = io.NopCloser(body)
+					}
+				}
 				a, err := openURL(t, "https://example.com/x", f, archive.Options{})
 				if err != nil {
 					t.Fatal(err)
@@ -80,7 +93,6 @@ func TestDownloadResumed(t *testing.T) {
 				if err := readAll(a); err != nil {
 					t.Error(err)
 				}
-				want := []string{" ", fmt.Sprintf("bytes=%d- %s", piece, test.version), fmt.Sprintf("bytes=%d- %s", 2*piece, test.version)}
 				if diff := cmp.Diff(want, f.ranges); diff != "" {
 					t.Error(diff)
 				}

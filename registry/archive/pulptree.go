@@ -58,6 +58,9 @@ func readPulpTree(r *reader) ([]Image, error) {
 		if err != nil {
 			return nil, fmt.Errorf("repository %.100q: %w", meta.RegistryID, err)
 		}
+		if len(list) == 0 {
+			r.warnf("%.200s is left out: there is no tagged image in %s", meta.RegistryID, path.Join(pulpRepositories, repository))
+		}
 		images = append(images, list...)
 	}
 	return images, nil

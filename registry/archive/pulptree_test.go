@@ -32,6 +32,7 @@ func TestPulpTree(t *testing.T) {
 	// The oldest Pulp had no directories for the kinds.
 	other.Put(".", "", other.Manifests["1/"+one(other)], "flat")
 	files := append(pulp.Files("app"), other.Files("other")...)
+	files = append(files, (&at.PulpTree{RegistryID: "acme/none"}).Files("none")...)
 	dir := t.TempDir()
 	if err := at.WriteDir(dir, files...); err != nil {
 		t.Fatal(err)
@@ -50,7 +51,7 @@ func TestPulpTree(t *testing.T) {
 			if diff := cmp.Diff(want, names(a)); diff != "" {
 				t.Error(diff)
 			}
-			if w := a.Warnings(); len(w) != 1 || !strings.Contains(w[0], "acme/app:gone is left out") {
+			if w := a.Warnings(); len(w) != 2 || !strings.Contains(w[0], "acme/app:gone is left out") || !strings.Contains(w[1], "acme/none is left out") {
 				t.Errorf("warnings %q", w)
 			}
 			if err := readAll(a); err != nil {
