@@ -89,7 +89,7 @@ func (s *Storage) Collect(ctx context.Context, o CollectOptions) (Collection, er
 		o.Grace = defaultGrace
 	}
 	c := &collector{CollectOptions: o, s: s, began: time.Now(), unnamed: map[string]bool{}}
-	for _, step := range []func(context.Context) error{c.repositories, c.listContent, c.markLinked, c.checkMarks, c.sweep, c.condemn, c.restoreNames} {
+	for _, step := range []func(context.Context) error{c.repositories, c.listContent, c.markLinked, c.checkMarks, c.sweep, c.condemn, c.restoreNames, c.recount} {
 		if err := step(ctx); err != nil {
 			return c.result, fmt.Errorf("collecting garbage of the registry: %w", err)
 		}

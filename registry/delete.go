@@ -20,7 +20,7 @@ func (s *Storage) DeleteBlob(ctx context.Context, repo string, d digest.Digest) 
 	if err := s.checkHeld(ctx, repo, d); err != nil {
 		return err
 	}
-	return s.blobs.Delete(ctx, blobKey(repo, d), Condition{})
+	return s.deleteLink(ctx, repo, blobKey(repo, d))
 }
 
 // DeleteManifest implements ociregistry.Interface. The tags that point at the
@@ -41,7 +41,7 @@ func (s *Storage) DeleteManifest(ctx context.Context, repo string, d digest.Dige
 	if err := s.dropPointers(ctx, repo, desc, s.drop); err != nil {
 		return err
 	}
-	if err := s.blobs.Delete(ctx, manifestKey(repo, d), Condition{}); err != nil {
+	if err := s.deleteLink(ctx, repo, manifestKey(repo, d)); err != nil {
 		return err
 	}
 	return s.dropPointers(ctx, repo, desc, s.dropLost)

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -35,15 +36,52 @@ func (s *Storage) putLink(ctx context.Context, repo, key string, l link) (time.T
 			return time.Time{}, nil
 		}
 		l.At = now
-		data, err := encodeJSON(l)
-		if err != nil {
-			return time.Time{}, err
-		}
-		if err = s.blobs.Put(ctx, key, data, condition); !raced(err) {
+		if err = s.putCharged(ctx, repo, key, l, found, condition); !raced(err) {
 			return now, err
 		}
 	}
 	return time.Time{}, regcred.Errorf(regcred.Unavailable, "others go on changing what %s has: try again", repo)
+}
+
+// putCharged puts a link in place of another one, or of none, if the repository may
+// hold so much. Errors: Denied over the quota; Exists or Stale where the condition does
+// not hold.
+func (s *Storage) putCharged(ctx context.Context, repo, key string, l, old link, c Condition) error {
+	data, err := encodeJSON(l)
+	if err != nil {
+		return err
+	}
+	more := l.charge() - old.charge()
+	if more > 0 {
+		if err := s.reserve(ctx, repo, more); err != nil {
+			return err
+		}
+	}
+	if err := s.blobs.Put(ctx, key, data, c); err != nil {
+		if more > 0 && raced(err) {
+			return cmp.Or(s.release(ctx, repo, more), err)
+		}
+		return err // whether it is written nobody knows
+	}
+	return s.release(ctx, repo, max(-more, 0))
+}
+
+// deleteLink makes content none of the repository's.
+func (s *Storage) deleteLink(ctx context.Context, repo, key string) error {
+	for range linkTries {
+		l, condition, err := s.findLink(ctx, key)
+		if err != nil || condition.Absent() {
+			return err
+		}
+		err = s.blobs.Delete(ctx, key, condition)
+		if err == nil {
+			return s.release(ctx, repo, l.charge())
+		}
+		if !raced(err) {
+			return err
+		}
+	}
+	return regcred.Errorf(regcred.Unavailable, "others go on changing what %s has: try again", repo)
 }
 
 // findLink reads a link, and returns the condition under which it is still that.
@@ -83,19 +121,22 @@ func (s *Storage) linkContent(ctx context.Context, repo, key string, l link, d d
 	if err != nil || stays {
 		return err
 	}
-	if err := s.unlink(ctx, key, at); err != nil {
+	if err := s.unlink(ctx, repo, key, at); err != nil {
 		return err
 	}
 	return errBeingDeleted(d)
 }
 
 // unlink takes back a link that was written at a time.
-func (s *Storage) unlink(ctx context.Context, key string, at time.Time) error {
+func (s *Storage) unlink(ctx context.Context, repo, key string, at time.Time) error {
 	found, condition, err := s.findLink(ctx, key)
 	if err != nil || at.IsZero() || !found.At.Equal(at) {
 		return err
 	}
-	return ignore(regcred.Stale, s.blobs.Delete(ctx, key, condition))
+	if err := s.blobs.Delete(ctx, key, condition); err != nil {
+		return ignore(regcred.Stale, err)
+	}
+	return s.release(ctx, repo, found.charge())
 }
 
 // linkBlob makes a blob whose content is stored one of the repository's. See

@@ -103,14 +103,17 @@ func (s *Storage) storeManifest(ctx context.Context, repo string, tags []string,
 // linkManifest stores a manifest and makes it one of the repository's. Pushed again
 // under another media type, the newest holds.
 func (s *Storage) linkManifest(ctx context.Context, repo string, data []byte, desc ociregistry.Descriptor) error {
+	key, l := manifestKey(repo, desc.Digest), link{MediaType: desc.MediaType, Size: desc.Size}
+	if err := s.admitLink(ctx, repo, key, l); err != nil {
+		return err
+	}
 	if err := s.reprieve(ctx, desc.Digest); err != nil {
 		return err
 	}
 	if err := s.putSame(ctx, contentKey(desc.Digest), data); err != nil {
 		return err
 	}
-	l := link{MediaType: desc.MediaType, Size: desc.Size}
-	if err := s.linkContent(ctx, repo, manifestKey(repo, desc.Digest), l, desc.Digest); err != nil {
+	if err := s.linkContent(ctx, repo, key, l, desc.Digest); err != nil {
 		return err
 	}
 	return s.putName(ctx, repo)

@@ -90,6 +90,9 @@ func (c *collector) removeLink(ctx context.Context, r *reach, key string, count 
 		if err := c.s.blobs.Delete(ctx, key, condition); err != nil {
 			return false, ignore(regcred.Stale, err)
 		}
+		if err := c.s.release(ctx, r.repo, l.charge()); err != nil {
+			return true, err
+		}
 	}
 	c.count(count, l.Size)
 	return true, nil

@@ -161,6 +161,9 @@ func (w *blobWriter) Commit(d digest.Digest) (ociregistry.Descriptor, error) {
 // store puts the content into its place, where it is not there yet or of another
 // size and so damaged, and links the repository to it.
 func (w *blobWriter) store(desc ociregistry.Descriptor) error {
+	if err := w.s.admitLink(w.ctx, w.repo, blobKey(w.repo, desc.Digest), link{Size: desc.Size}); err != nil {
+		return err
+	}
 	if err := w.s.reprieve(w.ctx, desc.Digest); err != nil {
 		return err
 	}
