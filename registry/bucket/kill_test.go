@@ -9,9 +9,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -32,8 +33,11 @@ const childJob = "REGCRED_BUCKET_CHILD"
 // object, after which it prints its peak memory.
 type job struct {
 	Endpoint, Region, Bucket, AccessKey, SecretKey, Spool string
-	Seed                                                  uint64
-	Size                                                  int64 // of the one object, in bytes
+	// KillAt is the number of the request to S3 at which the process kills itself, and
+	// After whether that is once its answer is there.
+	KillAt int32
+	After  bool
+	Size   int64 // of the one object, in bytes
 }
 
 func TestMain(m *testing.M) {
@@ -82,7 +86,25 @@ func (j job) open(ctx context.Context) (*bucket.Bucket, error) {
 	return bucket.Open(ctx, bucket.Options{
 		Bucket: j.Bucket, Region: j.Region, Endpoint: j.Endpoint, PathStyle: true,
 		AccessKeyID: j.AccessKey, SecretAccessKey: regcred.NewSecret(j.SecretKey),
-		Spool: spool,
+		Spool: spool, Transport: j.transport(),
+	})
+}
+
+// transport kills the process where the job says so.
+func (j job) transport() http.RoundTripper {
+	base := http.DefaultTransport.(*http.Transport).Clone()
+	base.DisableCompression = true
+	var sent atomic.Int32
+	return transportFunc(func(r *http.Request) (*http.Response, error) {
+		kill := sent.Add(1) == j.KillAt
+		if kill && !j.After {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		}
+		resp, err := base.RoundTrip(r)
+		if kill {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		}
+		return resp, err
 	})
 }
 
@@ -99,17 +121,15 @@ func child(text string) error {
 	if j.Size > 0 {
 		return storeLarge(ctx, b, j.Size)
 	}
-	after := time.Duration(rand.New(rand.NewPCG(j.Seed, 1)).Int64N(int64(400 * time.Millisecond)))
-	time.AfterFunc(after, func() { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL) })
-	for i := 0; ; i++ {
-		if err := storeSome(ctx, b, fmt.Sprintf("%d-%d", j.Seed, i), j.Seed+uint64(i)); err != nil {
+	for i := uint64(0); ; i++ {
+		if err := storeSome(ctx, b, fmt.Sprintf("%d-%t-%d", j.KillAt, j.After, i), i); err != nil {
 			return err
 		}
 	}
 }
 
 // killSize is the size of the objects of TestKill: three parts.
-const killSize = 20 << 20
+const killSize = 17 << 20
 
 // storeSome stores an object directly and one by an upload, and says which are there.
 func storeSome(ctx context.Context, b *bucket.Bucket, name string, seed uint64) error {
@@ -132,30 +152,30 @@ func storeSome(ctx context.Context, b *bucket.Bucket, name string, seed uint64) 
 	return nil
 }
 
-// TestKill kills a process that stores objects at points that follow from a seed. What
-// it said is stored is there, what is there is whole, and what it left can be cleaned.
+// TestKill kills a process that stores objects before and after each of its first
+// requests to S3. What it said is stored is there, what is there is whole, and what it
+// left can be cleaned.
 func TestKill(t *testing.T) {
 	s := s3test.Start(t)
 	o := options(t, s, s.Endpoint)
 	b := open(t, o)
-	const rounds = 12
 	acked := 0
-	for seed := range uint64(rounds) {
+	for point := range int32(2 * 14) { // the first is for the marker, 11 for two objects
 		j := newJob(t, s, o)
-		j.Seed = seed * 1000
+		j.KillAt, j.After = point/2+1, point%2 == 1
 		cmd, out := j.start(t)
 		err := cmd.Wait()
 		if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
-			t.Fatalf("seed %d: the child ended by itself: %v", seed, err)
+			t.Fatalf("request %d: the child ended by itself: %v", j.KillAt, err)
 		}
 		for {
 			var key string
-			var content uint64
-			if n, _ := fmt.Fscanln(out, &key, &content); n != 2 {
+			var seed uint64
+			if n, _ := fmt.Fscanln(out, &key, &seed); n != 2 {
 				break
 			}
 			acked++
-			checkObject(t, b, key, random(content, killSize))
+			checkObject(t, b, key, random(seed, killSize))
 		}
 	}
 	whole := 0
