@@ -89,7 +89,7 @@ func (s *Storage) Collect(ctx context.Context, o CollectOptions) (Collection, er
 		o.Grace = defaultGrace
 	}
 	c := &collector{CollectOptions: o, s: s, began: time.Now(), unnamed: map[string]bool{}}
-	for _, step := range []func(context.Context) error{c.repositories, c.listContent, c.markLinked, c.checkMarks, c.sweep, c.condemn, c.restoreNames, c.recount} {
+	for _, step := range []func(context.Context) error{c.repositories, c.dropDangling, c.listContent, c.markLinked, c.checkMarks, c.sweep, c.condemn, c.restoreNames, c.recount} {
 		if err := step(ctx); err != nil {
 			return c.result, fmt.Errorf("collecting garbage of the registry: %w", err)
 		}
@@ -123,6 +123,39 @@ func (c *collector) repositories(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// dropDangling removes entries in lists of referrers and in the index of v1 whose
+// manifest is gone: whoever removed it was killed before its next step.
+func (c *collector) dropDangling(ctx context.Context) error {
+	if c.DryRun {
+		return nil
+	}
+	drop := func(ctx context.Context, repo string, d digest.Digest, key string) error {
+		if ok, err := c.s.hasManifest(ctx, repo, d); ok || err != nil {
+			return err
+		}
+		return c.s.dropLost(ctx, repo, d, key)
+	}
+	err := forEach(ctx, c.s.blobs.List(ctx, v1IndexPrefix, ""), func(ctx context.Context, info Info) error {
+		_, rest, _ := strings.Cut(strings.TrimPrefix(info.Key, v1IndexPrefix), "/")
+		if ref, ok := parseV1Key(rest); ok {
+			return drop(ctx, ref.Repository, ref.Manifest, info.Key)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return forEach(ctx, c.s.blobs.List(ctx, repositoriesPrefix, ""), func(ctx context.Context, info Info) error {
+		segment, rest, _ := strings.Cut(strings.TrimPrefix(info.Key, repositoriesPrefix), "/")
+		repo, isRepo := unescapeRepository(segment)
+		path, isReferral := strings.CutPrefix(rest, "referrers/")
+		if _, referrer, ok := parseReferral(path); ok && isRepo && isReferral {
+			return drop(ctx, repo, referrer, info.Key)
+		}
+		return nil
+	})
 }
 
 func (c *collector) skip(repo string, err error) {

@@ -78,4 +78,6 @@ func (s *Storage) indexV1(ctx context.Context, repo string, data []byte, m manif
 	return nil
 }
 
-func v1Prefix(id string) string { return "v1/" + id + "/" }
+const v1IndexPrefix = "v1/"
+
+func v1Prefix(id string) string { return v1IndexPrefix + id + "/" }
