@@ -67,7 +67,7 @@ func (s *session) bringAccount(ctx context.Context, namespace, name string, a *a
 // that are to have it, and plans to record which these are. What cannot be dropped
 // stays recorded, and is said.
 func (s *session) dropAccounts(ctx context.Context, p *place, pl *planner, plan *plan) {
-	plan.accounts = s.o.accountList()
+	plan.accounts = s.o.accountList
 	if p.secret == nil || p.secret.target != s.o.Name || p.secret.accounts == plan.accounts {
 		return
 	}
@@ -127,11 +127,6 @@ func (s *session) staleAccounts(ctx context.Context, p *place) (map[string]*acco
 		}
 	}
 	return stale, nil
-}
-
-// accountList returns the options' ServiceAccounts as they are recorded.
-func (o *Options) accountList() string {
-	return strings.Join(slices.Sorted(slices.Values(o.ServiceAccounts)), ",")
 }
 
 // looksAfter reports whether a ServiceAccount is to have the Secret's name.

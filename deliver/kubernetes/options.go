@@ -3,6 +3,8 @@ package kubernetes
 import (
 	"log/slog"
 	"path"
+	"slices"
+	"strings"
 	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -69,8 +71,9 @@ type Options struct {
 	// Log gets what happens to a namespace, at debug level. Nil discards it.
 	Log *slog.Logger
 
-	selected selection    // Namespaces, parsed
-	selects  *atomic.Bool // a namespace was ever found that is selected
+	selected    selection    // Namespaces, parsed
+	accountList string       // ServiceAccounts, as they are recorded
+	selects     *atomic.Bool // a namespace was ever found that is selected
 }
 
 // LeaderElection names the Lease that replicas hold in turn.
@@ -120,6 +123,7 @@ func (o *Options) setDefaults() {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	o.accountList = strings.Join(slices.Sorted(slices.Values(o.ServiceAccounts)), ",")
 	o.selects = new(atomic.Bool)
 }
 

@@ -63,7 +63,7 @@ func (p *plant) start(ctx context.Context) (*server, error) {
 	s.cmd.Env = append(os.Environ(), "BENCH_SECRET_KEY="+secretKey)
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
 	if err := s.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("%w: run `make build`, or say by -regcred which to measure", err)
+		return nil, err
 	}
 	go func() {
 		_ = s.cmd.Wait() // its log says why it ended
