@@ -63,7 +63,7 @@ var rules = []rule{
 	{packages: "registry", imports: "regcred imageref token registry/dockerv1", libraries: "any",
 		tests: "registry/..."},
 	{packages: "registry/blob", imports: "regcred registry", libraries: "any"},
-	{packages: "registry/bucket/...", imports: "regcred registry", libraries: "any"},
+	{packages: "registry/bucket/...", imports: "regcred registry", libraries: "any", tests: "registry/blob"},
 	{packages: "registry/static/...", imports: "regcred registry", libraries: "any"},
 	{packages: "registry/crane/...", imports: "regcred registry registry/dockerv1", libraries: "any",
 		tests: "registry/blob token"},
