@@ -228,12 +228,24 @@ func (s *Server) challenge(r *http.Request, q request, reason string) string {
 	realm, service := s.realm(r)
 	c := fmt.Sprintf("Bearer realm=%q,service=%q", realm, service)
 	if scope := scopeOf(r.Method, q); scope != "" {
-		c += fmt.Sprintf(",scope=%q", scope)
+		c += fmt.Sprintf(",scope=%q", scope+mountScope(r, q))
 	}
 	if reason != "" {
 		c += fmt.Sprintf(",error=%q", reason)
 	}
 	return c
+}
+
+// mountScope returns what a mount needs besides: to pull from where the blob is.
+func mountScope(r *http.Request, q request) string {
+	if q.resource != resUploads {
+		return ""
+	}
+	from := r.URL.Query().Get("from")
+	if checkRepository(from) != nil {
+		return ""
+	}
+	return " repository:" + from + ":" + token.Pull
 }
 
 // scopeOf returns the scope that a request needs, "" for none. Who may push

@@ -188,7 +188,8 @@ func TestChallenge(t *testing.T) {
 		"/v2/a%2Fb/tags/list":                     {"GET", "repository:a/b:pull"},
 		"/v2/a/referrers/" + zero + "?x=1":        {"GET", "repository:a:pull"},
 		"/v2/a/manifests/" + zero:                 {"HEAD", "repository:a:pull"},
-		"/v2/a/blobs/uploads/?mount=x&from=y":     {"POST", "repository:a:pull,push"},
+		"/v2/a/blobs/uploads/?mount=x&from=y":     {"POST", "repository:a:pull,push repository:y:pull"},
+		"/v2/a/blobs/uploads/?mount=x&from=../y":  {"POST", "repository:a:pull,push"},
 		"/v2/a/tags/list?scope=repository:b:pull": {"GET", "repository:a:pull"},
 	} {
 		a := h.do(t, regcred.Secret{}, call{method: want.method, path: path})

@@ -3,6 +3,8 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"net/http"
+	"time"
 
 	"cuelabs.dev/go/oci/ociregistry"
 	"github.com/opencontainers/go-digest"
@@ -47,6 +49,27 @@ func (s *Storage) recallManifest(ctx context.Context, repo string, d digest.Dige
 	}
 	return l.describe(d), data, nil
 }
+
+// locate returns a URL of a blob's content, signed for GET: the one that it returned
+// last, for an eighth of its lifetime.
+func (s *Storage) locate(ctx context.Context, d digest.Digest, lifetime time.Duration) (string, error) {
+	key := contentKey(d)
+	found, writes := s.cache.look(locatedPrefix + key)
+	now := time.Now()
+	if found != nil && now.Sub(found.at) < lifetime/8 {
+		return found.value.(string), nil
+	}
+	u, err := s.locator.Locate(ctx, key, http.MethodGet, lifetime)
+	if err != nil {
+		return "", err
+	}
+	located := u.String()
+	s.cache.remember(&remembered{key: locatedPrefix + key, value: located, size: int64(len(located)) + rememberedSize, at: now}, writes)
+	return located, nil
+}
+
+// locatedPrefix is what the keys of URLs begin with in the cache; no object's does.
+const locatedPrefix = "GET "
 
 // unknownIfMissing turns NotFound into ErrNameUnknown where the repository does not
 // exist, and into unknown where it does.

@@ -20,7 +20,8 @@ import (
 type Redirect struct {
 	// Enabled turns redirects on. The Storage's Blobs must be a Locator.
 	Enabled bool
-	// Lifetime is how long a URL holds. A download that has begun goes on for
+	// Lifetime is how long a URL holds, when it is signed; clients that come later get
+	// the same for an eighth of that time. A download that has begun goes on for
 	// longer, but one that is resumed needs a URL that holds. Zero means
 	// DefaultRedirectLifetime; S3 allows 7 days at most.
 	Lifetime time.Duration
@@ -63,16 +64,16 @@ func (s *Server) serveLinked(w http.ResponseWriter, r *http.Request, b Blob) err
 	if err := s.checkOwner(u); err != nil {
 		return err
 	}
-	redirect(w, b, u)
+	redirect(w, b, u.String())
 	return nil
 }
 
 // redirect sends a client elsewhere for a blob.
-func redirect(w http.ResponseWriter, b Blob, to *url.URL) {
+func redirect(w http.ResponseWriter, b Blob, to string) {
 	h := w.Header()
 	h.Set("Docker-Content-Digest", b.Digest.String())
 	h.Set("Cache-Control", "no-store") // the URL is for this client, and for a time
-	h.Set("Location", to.String())
+	h.Set("Location", to)
 	h.Set("Content-Length", "0")
 	w.WriteHeader(http.StatusTemporaryRedirect)
 	if rec, ok := w.(*recorder); ok {

@@ -27,7 +27,7 @@ func (s *Server) getBlob(w http.ResponseWriter, r *http.Request, q request) erro
 	case b.URL != "":
 		return s.serveLinked(w, r, b)
 	case s.redirect.Enabled && r.Method == http.MethodGet:
-		to, err := s.storage.locator.Locate(r.Context(), contentKey(b.Digest), r.Method, s.redirect.Lifetime)
+		to, err := s.storage.locate(r.Context(), b.Digest, s.redirect.Lifetime)
 		if err != nil {
 			return err
 		}
