@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -24,15 +25,26 @@ import (
 	"regcred.dev/registry/blob"
 )
 
-// killDir names the storage of a child of TestKill, killRound which one it is.
+// killDir names the storage of a child that is killed, killTask what it does until
+// then, killRound which one it is.
 const (
 	killDir   = "REGCRED_KILL_DIR"
+	killTask  = "REGCRED_KILL_TASK"
 	killRound = "REGCRED_KILL_ROUND"
 )
 
+// killTasks are what children do.
+var killTasks = map[string]func(dir string, seed uint64) error{
+	"push": pushUntilKilled, "collect": collectUntilKilled,
+}
+
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(killDir); dir != "" {
-		if err := pushUntilKilled(dir, os.Getenv(killRound)); err != nil {
+		seed, err := strconv.ParseUint(os.Getenv(killRound), 10, 64)
+		if err == nil {
+			err = killTasks[os.Getenv(killTask)](dir, seed)
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -45,17 +57,11 @@ func TestMain(m *testing.M) {
 // clean, every push that was acknowledged is there, and no tag points at anything
 // that is incomplete.
 func TestKill(t *testing.T) {
-	points := 50
-	if s := os.Getenv("REGCRED_KILL_POINTS"); s != "" {
-		var err error
-		if points, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
+	points := killPoints(t)
 	dir := t.TempDir()
 	acknowledged := 0
 	for round := range points {
-		acked := runChild(t, dir, round)
+		acked := runChild(t, dir, "push", round)
 		acknowledged += len(acked)
 		storage := openStorage(t, dir)
 		for _, ack := range acked {
@@ -83,14 +89,24 @@ func TestKill(t *testing.T) {
 	}
 }
 
+// killPoints returns how often to kill.
+func killPoints(t *testing.T) int {
+	t.Helper()
+	points, err := strconv.Atoi(cmp.Or(os.Getenv("REGCRED_KILL_POINTS"), "50"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return points
+}
+
 func killRepo(round string) string { return "kill/r" + round }
 
-// runChild runs a process that pushes until it is killed, and returns what it said
-// was pushed.
-func runChild(t *testing.T, dir string, round int) []string {
+// runChild runs a process that does a task until it is killed, and returns what it said
+// was done.
+func runChild(t *testing.T, dir, task string, round int) []string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), killDir+"="+dir, killRound+"="+strconv.Itoa(round))
+	cmd.Env = append(os.Environ(), killDir+"="+dir, killTask+"="+task, killRound+"="+strconv.Itoa(round))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -110,18 +126,15 @@ func runChild(t *testing.T, dir string, round int) []string {
 	return acked
 }
 
-// pushUntilKilled is the child. It kills itself, as kill -9 does, at a point
-// that follows from the round.
-func pushUntilKilled(dir, round string) error {
-	seed, err := strconv.ParseUint(round, 10, 64)
-	if err != nil {
-		return err
-	}
+// pushUntilKilled is a child. It kills itself, as kill -9 does, at a point that follows
+// from the seed.
+func pushUntilKilled(dir string, seed uint64) error {
 	d, err := blob.Open(dir)
 	if err != nil {
 		return err
 	}
 	storage := registry.NewStorage(d, registry.StorageOptions{})
+	round := strconv.FormatUint(seed, 10)
 	after := time.Duration(rand.New(rand.NewPCG(seed, 1)).Int64N(int64(250 * time.Millisecond)))
 	time.AfterFunc(after, func() { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL) })
 

@@ -26,9 +26,12 @@ import (
 // and look once more for tags and referrers after the manifest's link is gone.
 // "write" is random, so that those written anew can be told from the ones before.
 // "at" is when a link was written or last relied on. Content without links is left
-// for garbage collection, which is written about in condemn.go; its objects are
+// for garbage collection. Beside these there are
 //
-//	condemned/ALG/HEX                               content that is to be deleted
+//	condemned/ALG/HEX                               content that is to be deleted: see condemn.go
+//	repositories/REPO/history/TAG                   what the tag pointed at before: see history.go
+//	usage/repositories/REPO, usage/scopes/HASH      bytes held, where there is a quota: see quota.go
+//	statistics/YYYY-MM-DD/PROCESS-NNNNNN            pulls and pushes: see statisticskept.go
 //
 // "+" is not in the grammar of repository names, which makes REPO unique and one
 // segment long: "a" and "a/b" are neighbours, and neither is a directory of the
