@@ -101,6 +101,9 @@ func (f file) config(p *parser) Config {
 		cfg.AuditKeep = p.duration("audit.keep", keep)
 	}
 	cfg.Registry = f.Registry.registry(p)
+	if f.TLS == nil && f.Registry.Crane != nil && f.Registry.Crane.ClientCA.value != "" {
+		p.problem(f.Registry.Crane.ClientCA.line, "registry.crane.client_ca: clients show their certificates to this server itself: set tls, and have no proxy in front end TLS")
+	}
 	cfg.CloudFoundry = f.CloudFoundry.cloudFoundry(p)
 	for _, issuer := range f.OIDC {
 		cfg.OIDC = append(cfg.OIDC, issuer.oidc(p))

@@ -70,10 +70,19 @@ type Crane struct {
 	// Endpoint is what the v1 protocol names as the registry's host; "" is the host of
 	// the request.
 	Endpoint string
+	// Interval is how often the directory is looked at besides when its system reports a
+	// change; 0 is the default of package crane.
+	Interval time.Duration
+	// Owners are repositories of v1 whose URLs serve the images that several list: the
+	// first one here.
+	Owners []string
 	// CDNFrom in URLs is replaced by CDNTo, and a token is added that is signed with
-	// CDNSecret (in hexadecimal digits).
+	// CDNSecret (in hexadecimal digits): it is the parameter CDNParam, and good for
+	// CDNTTL, or the defaults of package crane.
 	CDNFrom, CDNTo string
 	CDNSecret      regcred.Secret
+	CDNParam       string
+	CDNTTL         time.Duration
 	// ClientCA is the path of certificates in PEM form, which those of clients of
 	// protected repositories have to come from.
 	ClientCA string
@@ -143,7 +152,9 @@ type fileCollect struct {
 
 type fileCrane struct {
 	Metadata text    `yaml:"metadata"`
+	Interval text    `yaml:"interval"`
 	Endpoint text    `yaml:"endpoint"`
+	Owners   []text  `yaml:"owners"`
 	ClientCA text    `yaml:"client_ca"`
 	CDN      fileCDN `yaml:"cdn"`
 }
@@ -152,6 +163,8 @@ type fileCDN struct {
 	From   text `yaml:"from"`
 	To     text `yaml:"to"`
 	Secret text `yaml:"secret"`
+	Param  text `yaml:"param"`
+	TTL    text `yaml:"ttl"`
 }
 
 // minLoginLifetime keeps clocks and slow pulls from outlasting a login.
@@ -314,7 +327,11 @@ func (p *parser) patterns(key string, list []text) []string {
 func (f *fileCrane) crane(p *parser) *Crane {
 	c := &Crane{
 		Metadata: f.Metadata.value, Endpoint: f.Endpoint.value, ClientCA: f.ClientCA.value,
-		CDNFrom: f.CDN.From.value, CDNTo: f.CDN.To.value,
+		Interval: p.duration("crane.interval", f.Interval),
+		CDNFrom:  f.CDN.From.value, CDNTo: f.CDN.To.value, CDNParam: f.CDN.Param.value, CDNTTL: p.duration("cdn.ttl", f.CDN.TTL),
+	}
+	for _, t := range f.Owners {
+		c.Owners = append(c.Owners, t.value)
 	}
 	if c.Metadata == "" {
 		p.problem(max(f.Endpoint.line, f.ClientCA.line, 1), "registry.crane: name the directory of its metadata")
@@ -324,6 +341,15 @@ func (f *fileCrane) crane(p *parser) *Crane {
 	}
 	if (c.CDNFrom == "") != (c.CDNTo == "") {
 		p.problem(max(f.CDN.From.line, f.CDN.To.line), "cdn: from is replaced by to: set both")
+	}
+	if signs := max(f.CDN.Param.line, f.CDN.TTL.line); signs > 0 && f.CDN.Secret.value == "" {
+		p.problem(signs, "cdn: ttl and param are of the tokens that secret signs: set it, or leave them out")
+	}
+	if c.CDNTTL != 0 && c.CDNTTL < time.Second {
+		p.problem(f.CDN.TTL.line, "cdn.ttl: write 1s at least")
+	}
+	if c.Interval != 0 && c.Interval < time.Second {
+		p.problem(f.Interval.line, "crane.interval: write 1s at least")
 	}
 	return c
 }

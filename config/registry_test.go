@@ -57,7 +57,9 @@ registry:
     metadata: /var/lib/crane
     endpoint: registry.example.com
     client_ca: /etc/entitlements.crt
-    cdn: {from: origin.example.com, to: cdn.example.com, secret: env:PASSWORD}
+    interval: 5m
+    owners: [acme/base, acme/app]
+    cdn: {from: origin.example.com, to: cdn.example.com, secret: env:PASSWORD, param: token, ttl: 10m}
 `), sources)
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +88,8 @@ registry:
 		CollectEvery: 12 * time.Hour,
 		Crane: &config.Crane{
 			Metadata: "/var/lib/crane", Endpoint: "registry.example.com", ClientCA: "/etc/entitlements.crt",
-			CDNFrom: "origin.example.com", CDNTo: "cdn.example.com",
+			Interval: 5 * time.Minute, Owners: []string{"acme/base", "acme/app"},
+			CDNFrom: "origin.example.com", CDNTo: "cdn.example.com", CDNParam: "token", CDNTTL: 10 * time.Minute,
 		},
 	}
 	secrets := cmp.Transformer("secret", regcred.Secret.Reveal)
@@ -129,6 +132,10 @@ func TestRegistryProblems(t *testing.T) {
 		{"untagged", "registry: {repositories: [{match: a, keep: {untagged: 1h}}]}", "write 1d at least"},
 		{"crane", "registry: {crane: {endpoint: x}}", "name the directory"},
 		{"cdn", "registry: {crane: {metadata: /d, cdn: {from: a}}}", "set both"},
+		{"cdn's tokens without a secret", "registry: {crane: {metadata: /d, cdn: {ttl: 5m}}}", "that secret signs"},
+		{"cdn's tokens for no time", "registry: {crane: {metadata: /d, cdn: {ttl: 1ms, secret: env:PASSWORD}}}", "cdn.ttl: write 1s at least"},
+		{"interval", "registry: {crane: {metadata: /d, interval: 1ms}}", "crane.interval: write 1s at least"},
+		{"entitlements without TLS", "registry: {crane: {metadata: /d, client_ca: /c}}", "have no proxy in front end TLS"},
 		{"cloudfoundry", "cloudfoundry: {skip_tls_verify: true}", "write the URL of its API"},
 		{"cloudfoundry's URL", "cloudfoundry: {api: api.example.com}", "cloudfoundry.api: write https://"},
 		{"cloudfoundry, verified and not", "cloudfoundry: {api: https://a, ca: file:/run/secret, skip_tls_verify: true}", "leave out one of the two"},

@@ -57,18 +57,32 @@ func (o Options) parse(content [][]byte) (*tls.Config, error) {
 		}
 		c.Certificates = append(c.Certificates, pair)
 	}
-	if o.ClientCA == "" {
-		return c, nil
+	if o.ClientCA != "" {
+		c.ClientCAs = x509.NewCertPool()
+		if !c.ClientCAs.AppendCertsFromPEM(content[len(content)-1]) {
+			return nil, regcred.Errorf(regcred.Invalid, "TLS: %s has no certificate in PEM form", o.ClientCA)
+		}
 	}
-	c.ClientCAs = x509.NewCertPool()
-	if !c.ClientCAs.AppendCertsFromPEM(content[len(content)-1]) {
-		return nil, regcred.Errorf(regcred.Invalid, "TLS: %s has no certificate in PEM form", o.ClientCA)
-	}
-	c.ClientAuth = tls.VerifyClientCertIfGiven
-	if o.RequireClient {
-		c.ClientAuth = tls.RequireAndVerifyClientCert
+	c.ClientAuth = o.clientAuth()
+	if c.ClientAuth == tls.RequestClientCert {
+		c.ClientCAs = nil // named to clients, these would have those with others send none
 	}
 	// Who resumes a session is not verified anew: not by an authority that has changed.
-	c.SessionTicketsDisabled = true
+	c.SessionTicketsDisabled = c.ClientAuth != tls.NoClientCert
 	return c, nil
+}
+
+// clientAuth says which certificates the handshake asks for, and which it verifies. One
+// that may be meant for somebody else cannot be refused there, unless a good one is
+// required.
+func (o Options) clientAuth() tls.ClientAuthType {
+	switch {
+	case o.RequireClient:
+		return tls.RequireAndVerifyClientCert
+	case o.RequestClient:
+		return tls.RequestClientCert
+	case o.ClientCA != "":
+		return tls.VerifyClientCertIfGiven
+	}
+	return tls.NoClientCert
 }

@@ -34,6 +34,11 @@ type Options struct {
 	ClientCA string
 	// RequireClient turns clients away that send none.
 	RequireClient bool
+	// RequestClient asks clients for a certificate that somebody else verifies, who
+	// knows other authorities. Unless RequireClient turns them away, any client is let
+	// in, and what it sent is in tls.ConnectionState.PeerCertificates, not verified; its
+	// VerifiedChains, which only certificates of ClientCA get into, are then empty.
+	RequestClient bool
 	// Log is told of files that have changed, and of those that cannot be used; nil
 	// discards.
 	Log *slog.Logger

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -272,34 +273,48 @@ func TestReload(t *testing.T) {
 }
 
 // TestClientCertificates holds who gets in: by default whoever sends none, or a good
-// one; where one is required, nobody without.
+// one; where one is required, nobody without; and where somebody else verifies them,
+// anybody, but as nobody who was verified.
 func TestClientCertificates(t *testing.T) {
 	ca, clients, strangers := newAuthority(t, "ca"), newAuthority(t, "clients"), newAuthority(t, "clients")
 	files := place{t, t.TempDir()}
-	for _, required := range []bool{false, true} {
-		addr := serve(t, tlsfiles.Options{
-			Certificates: []tlsfiles.Pair{files.pair("a", ca.issue(t, time.Hour, "a.example.com"))},
-			ClientCA:     files.write("clients.pem", clients.pem()), RequireClient: required,
-		})
-		for name, test := range map[string]struct {
-			certificates []tls.Certificate
-			ok           bool
-		}{
-			"none":     {nil, !required},
-			"good":     {[]tls.Certificate{clients.issue(t, time.Hour, "c").pair(t)}, true},
-			"expired":  {[]tls.Certificate{clients.issue(t, -time.Hour, "c").pair(t)}, false},
-			"stranger": {[]tls.Certificate{strangers.issue(t, time.Hour, "c").pair(t)}, false},
-		} {
+	sent := map[string][]tls.Certificate{
+		"none":     nil,
+		"good":     {clients.issue(t, time.Hour, "c").pair(t)},
+		"expired":  {clients.issue(t, -time.Hour, "c").pair(t)},
+		"stranger": {strangers.issue(t, time.Hour, "c").pair(t)},
+	}
+	authority := files.write("clients.pem", clients.pem())
+	for name, test := range map[string]struct {
+		options tlsfiles.Options
+		in      string
+	}{
+		"of an authority":                 {tlsfiles.Options{ClientCA: authority}, "none good"},
+		"required":                        {tlsfiles.Options{ClientCA: authority, RequireClient: true}, "good"},
+		"for somebody else":               {tlsfiles.Options{RequestClient: true}, "none good expired stranger"},
+		"for somebody else too":           {tlsfiles.Options{ClientCA: authority, RequestClient: true}, "none good expired stranger"},
+		"required, for somebody else too": {tlsfiles.Options{ClientCA: authority, RequestClient: true, RequireClient: true}, "good"},
+	} {
+		test.options.Certificates = []tlsfiles.Pair{files.pair("a", ca.issue(t, time.Hour, "a.example.com"))}
+		addr := serve(t, test.options)
+		for what, certificates := range sent {
 			// It sends its certificate even where the server does not name its authority.
 			send := func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-				if len(test.certificates) == 0 {
+				if len(certificates) == 0 {
 					return new(tls.Certificate), nil
 				}
-				return &test.certificates[0], nil
+				return &certificates[0], nil
 			}
 			_, err := get(addr, &tls.Config{RootCAs: ca.pool(), ServerName: "a.example.com", GetClientCertificate: send})
-			if (err == nil) != test.ok {
-				t.Errorf("required %v, %s: %v", required, name, err)
+			if want := slices.Contains(strings.Fields(test.in), what); (err == nil) != want {
+				t.Errorf("%s, %s: %v", name, what, err)
+			}
+		}
+		// Like most clients, these send only what the server asks for.
+		if test.options.RequestClient && !test.options.RequireClient {
+			_, err := get(addr, &tls.Config{RootCAs: ca.pool(), ServerName: "a.example.com", Certificates: sent["stranger"]})
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
 			}
 		}
 	}

@@ -35,7 +35,11 @@ const collectInterval = 6 * time.Hour
 // openImages opens the registry.
 func (s *Server) openImages(ctx context.Context, metrics prometheus.Registerer) (err error) {
 	c, im := s.cfg.Registry, &s.images
-	if im.dir, err = blob.Open(cmp.Or(c.Directory, s.path(registryName))); err != nil {
+	dir := cmp.Or(c.Directory, s.path(registryName))
+	if c.Bucket != nil {
+		dir = cmp.Or(c.Bucket.SpoolDir, dir)
+	}
+	if im.dir, err = blob.Open(dir); err != nil {
 		return err
 	}
 	blobs := registry.Blobs(im.dir)
@@ -56,7 +60,8 @@ func (s *Server) openImages(ctx context.Context, metrics prometheus.Registerer) 
 			return err
 		}
 		o.Elsewhere = im.crane.Serves
-		front.Endpoint, front.CDN = c.Crane.Endpoint, crane.CDN{From: c.Crane.CDNFrom, To: c.Crane.CDNTo, Secret: c.Crane.CDNSecret}
+		front.Endpoint = c.Crane.Endpoint
+		front.CDN = crane.CDN{From: c.Crane.CDNFrom, To: c.Crane.CDNTo, Secret: c.Crane.CDNSecret, Param: c.Crane.CDNParam, TTL: c.Crane.CDNTTL}
 		front.Directory = im.crane
 	}
 	server, err := registry.New(o)
@@ -101,7 +106,7 @@ func BucketOptions(c *config.Bucket) (bucket.Options, error) {
 }
 
 func openCrane(c *config.Crane, s *Server) (*crane.Directory, error) {
-	o := crane.DirectoryOptions{Path: c.Metadata, Log: s.log}
+	o := crane.DirectoryOptions{Path: c.Metadata, Interval: c.Interval, Owners: c.Owners, Log: s.log}
 	if c.ClientCA != "" {
 		pem, err := os.ReadFile(c.ClientCA)
 		if err != nil {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net"
 	"net/url"
 	"os"
@@ -65,7 +64,7 @@ func (s *Server) listen(ctx context.Context) (err error) {
 		return err
 	}
 	if s.cfg.TLS != nil {
-		config, err := tlsConfig(s.cfg.TLS, s.log)
+		config, err := s.tlsConfig(s.cfg.TLS)
 		if err != nil {
 			return err
 		}
@@ -77,9 +76,12 @@ func (s *Server) listen(ctx context.Context) (err error) {
 	return s.listenLocally(ctx)
 }
 
-// tlsConfig returns the configuration of a server with the files that are named.
-func tlsConfig(c *config.TLS, log *slog.Logger) (*tls.Config, error) {
-	o := tlsfiles.Options{ClientCA: c.ClientCA, RequireClient: c.RequireClientCertificate, Log: log}
+// tlsConfig returns the configuration of a server with the files that are named. Where
+// Crane's repositories are for clients with certificates, these are asked for, and
+// verified by package crane.
+func (s *Server) tlsConfig(c *config.TLS) (*tls.Config, error) {
+	o := tlsfiles.Options{ClientCA: c.ClientCA, RequireClient: c.RequireClientCertificate, Log: s.log}
+	o.RequestClient = s.cfg.Registry.Crane != nil && s.cfg.Registry.Crane.ClientCA != ""
 	for _, pair := range c.Certificates {
 		o.Certificates = append(o.Certificates, tlsfiles.Pair(pair))
 	}

@@ -36,6 +36,22 @@ type running struct {
 // start runs a server in dir until the test ends, or stop is called.
 func start(t *testing.T, cfg config.Config) (r *running, stop func()) {
 	t.Helper()
+	r, stop = launch(t, cfg)
+	r.eventually(func() error { return r.get("/readyz", "") })
+	return r, stop
+}
+
+// startTLS is start for a server of which the test's process trusts no certificate.
+func startTLS(t *testing.T, cfg config.Config) *running {
+	t.Helper()
+	r, _ := launch(t, cfg)
+	r.eventually(func() error { _, err := r.local.Status(t.Context()); return err })
+	return r
+}
+
+// launch is start without the wait for the server.
+func launch(t *testing.T, cfg config.Config) (r *running, stop func()) {
+	t.Helper()
 	if cfg.DataDir == "" {
 		cfg.DataDir = t.TempDir()
 	}
@@ -57,9 +73,7 @@ func start(t *testing.T, cfg config.Config) (r *running, stop func()) {
 		ended <- nil
 	}
 	t.Cleanup(stop)
-	r = &running{t: t, url: s.URL(), dir: cfg.DataDir, log: log, local: client.NewLocal(filepath.Join(cfg.DataDir, server.SocketName))}
-	r.eventually(func() error { return r.get("/readyz", "") })
-	return r, stop
+	return &running{t: t, url: s.URL(), dir: cfg.DataDir, log: log, local: client.NewLocal(filepath.Join(cfg.DataDir, server.SocketName))}, stop
 }
 
 func (r *running) client(token regcred.Secret) *client.Client {
