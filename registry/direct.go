@@ -45,6 +45,9 @@ func (d Direct) PushBlob(ctx context.Context, repo string, desc ociregistry.Desc
 	if err := checkDigest(desc.Digest); err != nil {
 		return ociregistry.Descriptor{}, err
 	}
+	if err := d.admitLink(ctx, repo, blobKey(repo, desc.Digest), link{Size: desc.Size}); err != nil {
+		return ociregistry.Descriptor{}, err
+	}
 	if err := d.putContent(ctx, putter, desc, r); err != nil {
 		return ociregistry.Descriptor{}, err
 	}
