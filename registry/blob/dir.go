@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"regcred.dev"
+	"regcred.dev/internal/flock"
 	"regcred.dev/registry"
 )
 
@@ -121,7 +122,7 @@ func (d *Dir) checkFormat() error {
 		return err
 	}
 	defer f.Close()
-	if err := lockWait(f); err != nil {
+	if err := flock.Lock(f); err != nil {
 		return err
 	}
 	found, err := io.ReadAll(io.LimitReader(f, 1024))
@@ -184,7 +185,7 @@ func (d *Dir) CleanUploads(ctx context.Context, before time.Time) (int, error) {
 // before a time, or at any time where that is zero.
 func (d *Dir) removeIdle(name string, before time.Time) (bool, error) {
 	f, err := d.openLocked(name)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errLocked) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, flock.ErrLocked) {
 		return false, nil
 	}
 	if err != nil {
@@ -211,7 +212,7 @@ func (d *Dir) createLocked(name string) (*os.File, error) {
 		// Whoever cleans up can be here before the lock is: then begin again.
 		if err := d.lockNamed(f, name); err == nil {
 			return f, nil
-		} else if !errors.Is(err, errLocked) && !errors.Is(err, fs.ErrNotExist) {
+		} else if !errors.Is(err, flock.ErrLocked) && !errors.Is(err, fs.ErrNotExist) {
 			_ = f.Close()
 			return nil, err
 		}
@@ -220,7 +221,7 @@ func (d *Dir) createLocked(name string) (*os.File, error) {
 }
 
 // openLocked opens a file that exists, locked by the caller. Errors:
-// fs.ErrNotExist, errLocked.
+// fs.ErrNotExist, flock.ErrLocked.
 func (d *Dir) openLocked(name string) (*os.File, error) {
 	f, err := d.root.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
@@ -235,9 +236,9 @@ func (d *Dir) openLocked(name string) (*os.File, error) {
 
 // lockNamed locks f and makes sure that name is still its name: between open and
 // lock another one may have renamed or removed it. Errors: fs.ErrNotExist,
-// errLocked.
+// flock.ErrLocked.
 func (d *Dir) lockNamed(f *os.File, name string) error {
-	if err := lock(f); err != nil {
+	if err := flock.TryLock(f); err != nil {
 		return err
 	}
 	named, err := d.root.Stat(name)

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"regcred.dev"
+	"regcred.dev/internal/flock"
 	"regcred.dev/registry"
 )
 
@@ -118,7 +119,7 @@ func (d *Dir) change(ctx context.Context, key string, c registry.Condition, do f
 		return err
 	}
 	defer dir.Close()
-	if err := lockWait(dir); err != nil {
+	if err := flock.Lock(dir); err != nil {
 		return err
 	}
 	if err := d.check(ctx, key, c); err != nil {
@@ -127,7 +128,7 @@ func (d *Dir) change(ctx context.Context, key string, c registry.Condition, do f
 	if err := do(name); err != nil {
 		return err
 	}
-	if err := unlock(dir); err != nil {
+	if err := flock.Unlock(dir); err != nil {
 		return err
 	}
 	return dir.Sync()

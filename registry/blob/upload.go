@@ -9,6 +9,7 @@ import (
 	"path"
 
 	"regcred.dev"
+	"regcred.dev/internal/flock"
 	"regcred.dev/registry"
 )
 
@@ -38,7 +39,7 @@ func (d *Dir) OpenUpload(ctx context.Context, id string) (registry.Upload, error
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, regcred.Errorf(regcred.NotFound, "there is no upload %s", id)
-	case errors.Is(err, errLocked):
+	case errors.Is(err, flock.ErrLocked):
 		return nil, regcred.Errorf(regcred.Stale, "upload %s is being written to by another request", id)
 	case err != nil:
 		return nil, err

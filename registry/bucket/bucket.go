@@ -44,6 +44,10 @@ type Bucket struct {
 	client  *s3.Client
 	presign *s3.PresignClient
 	at      string // " at ENDPOINT", for messages
+	// format is that of the marker: who else keeps something there is kept out.
+	format string
+	// served are headers of answers with the objects that are written.
+	served served
 	// buffers are for the parts of all writes together.
 	buffers *buffers
 	// conditionalDelete says that the server knows If-Match for DELETE.
@@ -69,7 +73,7 @@ func newBucket(ctx context.Context, o Options) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bucket{o: o, buffers: newBuffers(o.PartSize, o.Concurrency)}
+	b := &Bucket{o: o, format: blobsFormat, buffers: newBuffers(o.PartSize, o.Concurrency)}
 	if o.Endpoint != "" {
 		b.at = " at " + o.Endpoint
 	}

@@ -139,7 +139,7 @@ func toGoogle(r *http.Request) {
 		case rest == "Checksum-Crc32c":
 			r.Header.Del(name)
 			r.Header.Set("X-Goog-Hash", "crc32c="+values[0])
-		case strings.HasPrefix(rest, "Meta-"), rest == "Storage-Class":
+		case strings.HasPrefix(rest, "Meta-"), rest == "Storage-Class", rest == "Copy-Source":
 			r.Header.Del(name)
 			r.Header["X-Goog-"+rest] = values
 		default:

@@ -18,7 +18,10 @@ type marker struct {
 
 const (
 	markerKey = ".regcred"
-	format    = "regcred blobs 1"
+
+	// The formats: the registry's own storage, and a site.
+	blobsFormat = "regcred blobs 1"
+	siteFormat  = "regcred static 1"
 )
 
 // readMarker reads what an earlier Open found out, or finds it out.
@@ -31,9 +34,9 @@ func (b *Bucket) readMarker(ctx context.Context) error {
 		return err
 	}
 	var m marker
-	if err := json.Unmarshal(data, &m); err != nil || m.Format != format {
-		return regcred.Errorf(regcred.Invalid, "bucket %s%s: %s%s has another format than %q: use the version that wrote it, or a newer one",
-			b.o.Bucket, b.at, b.prefix(), markerKey, format)
+	if err := json.Unmarshal(data, &m); err != nil || m.Format != b.format {
+		return regcred.Errorf(regcred.Invalid, "bucket %s%s: %s%s has another format than %q: choose another prefix, or use the version of regcred that wrote it, or a newer one",
+			b.o.Bucket, b.at, b.prefix(), markerKey, b.format)
 	}
 	b.conditionalDelete = m.ConditionalDelete
 	return nil
@@ -53,7 +56,7 @@ func (b *Bucket) writeMarker(ctx context.Context) error {
 	if !found.delete {
 		b.o.Log.Warn("the S3 server ignores If-Match of DELETE: a tag that is written while it is deleted may be lost", "bucket", b.o.Bucket)
 	}
-	data, err := json.Marshal(marker{Format: format, ConditionalDelete: found.delete})
+	data, err := json.Marshal(marker{Format: b.format, ConditionalDelete: found.delete})
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,11 @@ func (b *Bucket) PutDirect(ctx context.Context, key string, d digest.Digest, siz
 	if err := d.Validate(); err != nil {
 		return regcred.Errorf(regcred.Invalid, "%q is no digest: %w", d, err)
 	}
-	return b.store(ctx, key, content{reader: r, size: size, digest: d}, c)
+	path, err := b.path(key)
+	if err != nil {
+		return err
+	}
+	return b.store(ctx, path, content{reader: r, size: size, digest: d}, c)
 }
 
 // content is what an object is made of.
@@ -41,14 +45,10 @@ type content struct {
 	digest digest.Digest // "" where somebody has checked it
 }
 
-// store stores content, in one request or in several.
-func (b *Bucket) store(ctx context.Context, key string, from content, c registry.Condition) error {
-	path, err := b.path(key)
-	if err != nil {
-		return err
-	}
+// store stores content, in one request or in several, by its key in S3.
+func (b *Bucket) store(ctx context.Context, path string, from content, c registry.Condition) error {
 	if from.size < 0 {
-		return regcred.Errorf(regcred.Invalid, "object %s cannot have %d bytes", key, from.size)
+		return regcred.Errorf(regcred.Invalid, "object %s cannot have %d bytes", path, from.size)
 	}
 	part, err := partition(from.size, b.o.PartSize)
 	if err != nil {
@@ -173,6 +173,7 @@ func (m *multipart) begin(ctx context.Context) error {
 		Metadata:             map[string]string{metaWrite: m.write},
 		ServerSideEncryption: types.ServerSideEncryption(m.b.o.SSE), SSEKMSKeyId: optional(m.b.o.KMSKeyID),
 		StorageClass: types.StorageClass(m.b.o.StorageClass),
+		ContentType:  optional(m.b.served.contentType), CacheControl: optional(m.b.served.cacheControl),
 	})
 	if err != nil {
 		return m.b.fail(ctx, "CreateMultipartUpload", m.path, err)

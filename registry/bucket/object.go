@@ -113,6 +113,7 @@ func (b *Bucket) put(ctx context.Context, path string, data []byte, c registry.C
 		Metadata:             map[string]string{metaSHA256: hexSHA256(data), metaWrite: write},
 		ServerSideEncryption: types.ServerSideEncryption(b.o.SSE), SSEKMSKeyId: optional(b.o.KMSKeyID),
 		StorageClass: types.StorageClass(b.o.StorageClass),
+		ContentType:  optional(b.served.contentType), CacheControl: optional(b.served.cacheControl),
 	}
 	in.IfNoneMatch, in.IfMatch = headers(c)
 	counted, unclear := countUnclear(ctx)

@@ -16,12 +16,15 @@ type statement struct {
 	Resource  string   `json:"Resource"`
 }
 
+// publicReadID is the id of the statement by which anybody may read.
+const publicReadID = "RegcredPublicRead"
+
 // PublicReadPolicy returns the bucket policy, as indented JSON, with which anybody may
 // read the objects below a prefix, or all where that is "": what serving a registry
 // from a bucket alone needs. It lists nothing and lets nobody write.
 func PublicReadPolicy(bucket, prefix string) string {
 	return encode(statement{
-		Sid: "RegcredPublicRead", Effect: "Allow", Principal: "*",
+		Sid: publicReadID, Effect: "Allow", Principal: "*",
 		Action: []string{"s3:GetObject"}, Resource: objectsARN(bucket, prefix),
 	})
 }

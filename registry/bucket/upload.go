@@ -62,11 +62,15 @@ func (u *upload) Commit(ctx context.Context, key string) error {
 	if u.over {
 		return fs.ErrClosed
 	}
+	path, err := u.b.path(key)
+	if err != nil {
+		return err
+	}
 	reader, err := u.Content()
 	if err != nil {
 		return err
 	}
-	if err := u.b.store(ctx, key, content{reader: reader, size: u.Size()}, registry.Condition{}); err != nil {
+	if err := u.b.store(ctx, path, content{reader: reader, size: u.Size()}, registry.Condition{}); err != nil {
 		return err
 	}
 	if err := u.Cancel(); err != nil {
