@@ -54,6 +54,8 @@ type Options struct {
 type handler struct {
 	Options
 	mux *http.ServeMux
+	// base is PublicURL without a slash behind it.
+	base string
 }
 
 // New returns the handler of the whole HTTP surface.
@@ -62,6 +64,9 @@ func New(o Options) http.Handler {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	h := &handler{Options: o, mux: http.NewServeMux()}
+	if o.PublicURL != nil {
+		h.base = strings.TrimSuffix(o.PublicURL.String(), "/")
+	}
 	for pattern, op := range h.operations() {
 		h.route(pattern, op)
 	}

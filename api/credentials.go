@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"net/url"
 	"time"
 
 	"regcred.dev"
@@ -172,10 +173,12 @@ func annotations(m *client.Metadata) map[string]string {
 
 // resource is a credential as the API shows it.
 func (h *handler) resource(c service.Credential) client.Credential {
-	links := map[string]client.Link{"self": h.link("/v3/registry_credentials/" + c.GUID)}
-	for kind, guid := range map[string]string{"organization": c.Scope.Org, "space": c.Scope.Space, "app": c.Scope.App} {
-		if guid != "" {
-			links[kind] = h.link("/v3/" + kind + "s/" + guid)
+	links := map[string]client.Link{"self": h.link("/v3/registry_credentials/", c.GUID)}
+	for _, of := range [...]struct{ kind, path, guid string }{
+		{"organization", "/v3/organizations/", c.Scope.Org}, {"space", "/v3/spaces/", c.Scope.Space}, {"app", "/v3/apps/", c.Scope.App},
+	} {
+		if of.guid != "" {
+			links[of.kind] = h.link(of.path, of.guid)
 		}
 	}
 	return client.Credential{
@@ -197,8 +200,10 @@ func login(l *service.LoginState) *client.Login {
 	}
 }
 
-func (h *handler) link(path string) client.Link {
-	return client.Link{Href: h.PublicURL.JoinPath(path).String()}
+// link returns the link to a resource of the API. There are several in each entry of
+// long lists.
+func (h *handler) link(path, id string) client.Link {
+	return client.Link{Href: h.base + path + url.PathEscape(id)}
 }
 
 // seconds returns t as Cloud Foundry's API writes times: UTC, without fractions.
