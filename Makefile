@@ -97,10 +97,19 @@ bench: ## Measure what the figures in the documentation say
 bench-kubernetes: build bin/kube-apiserver bin/etcd ## Measure the target kubernetes on a real API server
 	$(GO) run ./test/benchkube
 
+.PHONY: bench-registry
+bench-registry: build bin/registry bin/versitygw ## Measure the registry against distribution, nginx and skopeo
+	@test/need.sh nginx
+	@test/need.sh skopeo
+	$(GO) run ./test/benchregistry
+
 .PHONY: bench-small
-bench-small: build bin/kube-apiserver bin/etcd ## Both in fewer rounds; times fail nothing
+bench-small: build bin/kube-apiserver bin/etcd bin/registry bin/versitygw ## All in fewer rounds; times fail nothing
+	@test/need.sh nginx
+	@test/need.sh skopeo
 	$(GO) run ./test/bench -small
 	$(GO) run ./test/benchkube -small
+	$(GO) run ./test/benchregistry -small
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (20s)
@@ -141,6 +150,12 @@ bin/etcd: tools/kube/go.mod tools/kube/go.sum
 bin/versitygw: tools/s3/go.mod tools/s3/go.sum
 	$(call step,building versitygw: a minute the first time)
 	$(GO) -C tools/s3 build -o $(CURDIR)/bin/ tool
+	@touch $@
+
+# The registry of CNCF Distribution is what ours is measured against.
+bin/registry: tools/distribution/go.mod tools/distribution/go.sum
+	$(call step,building distribution: a minute the first time)
+	$(GO) -C tools/distribution build -o $(CURDIR)/bin/ tool
 	@touch $@
 
 bin/govulncheck: tools/vuln/go.mod tools/vuln/go.sum
