@@ -26,6 +26,7 @@ type benchmark struct {
 
 var benchmarks = []benchmark{
 	{"keyring", benchKeyring},
+	{"api", benchAPI},
 }
 
 func main() {
