@@ -635,10 +635,14 @@ func deisHeld(w *workflow) {
 	w.patch("secrets", w.namespace, w.secretName(), `{"metadata":{"annotations":{"regcred.dev/confirm":"12"}}}`)
 	for _, ns := range apps {
 		w.eventually(func() error {
-			if _, err := w.get(ns); !apierrors.IsNotFound(err) {
-				return fmt.Errorf("%s still has its secret: %v", ns, err)
+			_, err := w.get(ns)
+			if err == nil {
+				return fmt.Errorf("%s still has its secret", ns)
 			}
-			return nil
+			if apierrors.IsNotFound(err) {
+				return nil
+			}
+			return err
 		})
 	}
 	w.pull(deisRegistry, w.namespace)
