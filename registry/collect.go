@@ -226,8 +226,12 @@ func (c *collector) sweep(ctx context.Context) error {
 			return err
 		}
 		switch m.fate(c.content.has(d) && !c.content.marked(d), c.began, c.Grace, c.s.takeover) {
+		case fateNone:
+			return nil
 		case fateSpared:
 			return c.spare(ctx, d, version)
+		case fateForgotten:
+			return c.forget(ctx, d, version)
 		case fateDeleted:
 			return c.delete(ctx, d, version)
 		}
@@ -243,7 +247,9 @@ type fate uint8
 
 const (
 	fateWaits fate = iota
+	fateNone       // it was spared
 	fateSpared
+	fateForgotten // it was spared long ago
 	fateDeleted
 )
 
@@ -255,6 +261,10 @@ func (m marker) fate(unlinked bool, began time.Time, grace, takeover time.Durati
 	switch {
 	case m.State == stateDeleting && age < takeover:
 		return fateWaits
+	case m.State == stateSpared && age < grace:
+		return fateNone
+	case m.State == stateSpared:
+		return fateForgotten
 	case !unlinked:
 		return fateSpared
 	case m.State == stateCondemned && age < grace:
@@ -267,7 +277,7 @@ func (m marker) fate(unlinked bool, began time.Time, grace, takeover time.Durati
 
 func (c *collector) spare(ctx context.Context, d digest.Digest, version string) error {
 	if !c.DryRun {
-		if err := c.s.blobs.Delete(ctx, condemnedKey(d), IfVersion(version)); err != nil {
+		if _, err := c.s.putMarker(ctx, d, stateSpared, IfVersion(version)); err != nil {
 			return ignore(regcred.Stale, err)
 		}
 	}
@@ -275,6 +285,16 @@ func (c *collector) spare(ctx context.Context, d digest.Digest, version string) 
 	defer c.mu.Unlock()
 	c.result.Spared++
 	return nil
+}
+
+// forget removes a marker that is the same as none. Where deletions are not quite
+// conditional, it may remove one of content that was condemned anew, which is then
+// condemned once more.
+func (c *collector) forget(ctx context.Context, d digest.Digest, version string) error {
+	if c.DryRun {
+		return nil
+	}
+	return ignore(regcred.Stale, c.s.blobs.Delete(ctx, condemnedKey(d), IfVersion(version)))
 }
 
 func (c *collector) delete(ctx context.Context, d digest.Digest, version string) error {
@@ -303,8 +323,8 @@ func (c *collector) condemn(ctx context.Context) error {
 		}
 		condemned := false
 		if c.DryRun {
-			_, version, readErr := c.s.readMarker(ctx, d)
-			condemned, err = version == "", readErr
+			m, version, readErr := c.s.readMarker(ctx, d)
+			condemned, err = version == "" || m.State == stateSpared, readErr
 		} else {
 			condemned, err = c.s.condemn(ctx, d)
 		}

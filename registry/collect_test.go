@@ -114,6 +114,8 @@ func TestCollectContent(t *testing.T) {
 		if _, err := m.Stat(t.Context(), contentOf(garbage)); regcred.CodeOf(err) != regcred.NotFound {
 			t.Errorf("the garbage is there: %v", err)
 		}
+		time.Sleep(day)
+		collect(t, s, registry.CollectOptions{})
 		for key := range m.snapshot().objects {
 			if strings.HasPrefix(key, "condemned/") {
 				t.Errorf("%s is left", key)

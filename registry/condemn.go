@@ -15,31 +15,35 @@ import (
 // Content is shared by all repositories, and nobody locks anything. A collector and
 // a push speak to each other by a marker object:
 //
-//	condemned/ALG/HEX   {"state":"condemned" or "deleting","at":"..","write":".."}
+//	condemned/ALG/HEX   {"state":"condemned", "spared" or "deleting","at":"..","write":".."}
 //
 // The collector
 //
 //	C1 lists the content and then all links; what is old and has no link is condemned:
-//	   it puts the marker, if absent;
+//	   it puts the marker, if there is none or it says "spared";
 //	C2 in a later run, lists the links again, all of them after C1. What has a link is
-//	   spared: it removes the marker. The marker of the rest, if condemned for the
-//	   grace period, it changes to "deleting", if it is still the same;
+//	   spared. The marker of the rest, if condemned for the grace period, it changes to
+//	   "deleting", if it is still the same;
 //	C3 deletes the content and then the marker.
 //
 // A push, a mount or a manifest's push
 //
-//	P1 looks for the marker: a condemned one it removes, if it is still the same; while
-//	   one is "deleting", it waits (reprieve);
+//	P1 looks for the marker: a condemned one it changes to "spared", if it is still the
+//	   same; while one is "deleting", it waits (reprieve);
 //	P2 looks for the content, and stores it where it is not there;
 //	P3 puts the link;
 //	P4 does P1 once more, without the waiting, and then P2 without the storing (stays).
 //	   Where that fails, the link is taken back and the push is refused.
 //
-// What a push was told is stored stays: at P4 there is no marker, or the push just
-// removed it, and the content is there. So a deletion that comes later begins with
-// a C1 after P3, and its C2 sees the link. And a link never stands without its
+// What a push was told is stored stays: at P4 nothing is condemned, and the content is
+// there. So a deletion that comes later begins with a C1 after P3, and its C2 sees the
+// link. And a link never stands without its
 // content, not even before P4, if P1 to P3 take less than the grace period: at P1
-// there is no marker, so the C2 that could delete comes a grace period later.
+// nothing is condemned, so the C2 that could delete comes a grace period later.
+//
+// A marker that says "spared" is the same as none, and is removed by and by. Markers
+// change by compare-and-swap and not by removal, so that nothing here rests on
+// conditional deletions, which some object stores do not know.
 //
 // A collector that is killed between C2 and C3 leaves content that can neither be
 // used nor stored. Whoever finds such a marker that is older than takeover does C3
@@ -50,6 +54,7 @@ import (
 const (
 	condemnedPrefix = "condemned/"
 	stateCondemned  = "condemned"
+	stateSpared     = "spared"
 	stateDeleting   = "deleting"
 
 	// takeover is how long after it began a deletion is given up for dead.
@@ -95,19 +100,20 @@ func (s *Storage) reprieve(ctx context.Context, d digest.Digest) error {
 	}
 }
 
-// spare removes the marker of content that is condemned. It reports false while the
+// spare changes the marker of content that is condemned. It reports false while the
 // content is being deleted.
 func (s *Storage) spare(ctx context.Context, d digest.Digest) (bool, error) {
 	for {
 		m, version, err := s.readMarker(ctx, d)
-		if err != nil || version == "" {
-			return version == "" && err == nil, err
-		}
-		if m.State == stateDeleting {
+		switch {
+		case err != nil:
+			return false, err
+		case version == "", m.State == stateSpared:
+			return true, nil
+		case m.State == stateDeleting:
 			return false, s.takeOver(ctx, d, m, version)
 		}
-		err = s.blobs.Delete(ctx, condemnedKey(d), IfVersion(version))
-		if !raced(err) {
+		if _, err = s.putMarker(ctx, d, stateSpared, IfVersion(version)); !raced(err) {
 			return err == nil, err
 		}
 	}
@@ -134,12 +140,31 @@ func (s *Storage) takeOver(ctx context.Context, d digest.Digest, m marker, versi
 
 // condemn marks content that has no links, and reports whether it was not yet.
 func (s *Storage) condemn(ctx context.Context, d digest.Digest) (bool, error) {
-	data, err := encodeJSON(marker{State: stateCondemned, At: time.Now().UTC(), Write: rand.Text()})
-	if err != nil {
+	m, version, err := s.readMarker(ctx, d)
+	condition := IfVersion(version)
+	switch {
+	case err != nil:
 		return false, err
+	case version == "":
+		condition = IfAbsent
+	case m.State != stateSpared:
+		return false, nil
 	}
-	err = s.blobs.Put(ctx, condemnedKey(d), data, IfAbsent)
-	return err == nil, ignore(regcred.Exists, err)
+	_, err = s.putMarker(ctx, d, stateCondemned, condition)
+	if raced(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// putMarker writes a marker that says something from now on, and returns it.
+func (s *Storage) putMarker(ctx context.Context, d digest.Digest, state string, c Condition) (marker, error) {
+	m := marker{State: state, At: time.Now().UTC(), Write: rand.Text()}
+	data, err := encodeJSON(m)
+	if err != nil {
+		return m, err
+	}
+	return m, s.blobs.Put(ctx, condemnedKey(d), data, c)
 }
 
 // deleteContent deletes content whose marker has a version still, and reports
@@ -150,12 +175,8 @@ func (s *Storage) deleteContent(ctx context.Context, d digest.Digest, version st
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteTimeout)
 	defer cancel()
-	deleting := marker{State: stateDeleting, At: time.Now().UTC(), Write: rand.Text()}
-	data, err := encodeJSON(deleting)
+	deleting, err := s.putMarker(ctx, d, stateDeleting, IfVersion(version))
 	if err != nil {
-		return false, err
-	}
-	if err := s.blobs.Put(ctx, condemnedKey(d), data, IfVersion(version)); err != nil {
 		return false, ignore(regcred.Stale, err)
 	}
 	if err := s.blobs.Delete(ctx, contentKey(d), Condition{}); err != nil {

@@ -25,7 +25,8 @@ import (
 // is too much; who removes one subtracts it after. So pushes at the same time never
 // exceed a quota together, and a process that is killed between the two leaves the
 // count too high, never too low. Collect counts anew; that can miss what is being
-// linked at that very moment, until the next run: this is by how much a quota can be
+// linked at that very moment, until the next run; so can two who delete the same at
+// once, where an object store tells each that it was them. By that much a quota can be
 // exceeded. Where nothing was counted yet, the first push does.
 
 const (

@@ -67,6 +67,9 @@ func TestFate(t *testing.T) {
 		{"being deleted, gone", stateDeleting, over - 1, false, fateWaits},
 		{"its collector was killed", stateDeleting, over, true, fateDeleted},
 		{"its collector was killed after the content went", stateDeleting, over, false, fateSpared},
+		{"spared", stateSpared, 0, true, fateNone},
+		{"spared long ago", stateSpared, grace, true, fateForgotten},
+		{"spared long ago, linked", stateSpared, grace, false, fateForgotten},
 		{"damaged", "", grace, true, fateSpared},
 	}
 	for _, test := range tests {
