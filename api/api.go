@@ -141,6 +141,16 @@ func (h *handler) operations() map[string]operation {
 		"GET /regcred/v1/status":                   h.status,
 		"POST /regcred/v1/targets/actions/confirm": h.confirmTarget,
 
+		"GET /regcred/v1/registry/repositories":           h.listRepositories,
+		"GET /regcred/v1/registry/tags":                   h.listTags,
+		"DELETE /regcred/v1/registry/tags":                h.deleteTag,
+		"POST /regcred/v1/registry/tags/actions/rollback": h.rollbackTag,
+		"GET /regcred/v1/registry/history":                h.tagHistory,
+		"DELETE /regcred/v1/registry/manifests":           h.deleteManifest,
+		"POST /regcred/v1/registry/actions/collect":       h.collectGarbage,
+		"POST /regcred/v1/registry/actions/check":         h.checkRegistry,
+		"GET /regcred/v1/registry/statistics":             h.registryStatistics,
+
 		"GET /regcred/v1/audit": h.readAudit,
 
 		"GET /regcred/v1/tokens":         h.listTokens,
@@ -182,9 +192,12 @@ func (h *handler) route(pattern string, op operation) {
 			h.fail(w, r, err)
 			return
 		}
-		// What an operation reads is small; what it does may take longer.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout))
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if r.Body != http.NoBody {
+			// What an operation reads is small. Once the time is over, so is the request: one
+			// that takes long has no body.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout))
+			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		}
 		a, err := op(call{Request: r, caller: caller})
 		if err != nil {
 			h.fail(w, r, err)

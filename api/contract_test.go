@@ -35,7 +35,9 @@ var (
 		{"space", "Id of a space in it."},
 		{"app", "Id of an app in that."},
 	}
-	revoke = parameter{"revoke", "true drops the old login at once, wherever it was delivered."}
+	repository = parameter{"repository", "The repository, such as acme/app."}
+	tag        = parameter{"tag", "The tag."}
+	revoke     = parameter{"revoke", "true drops the old login at once, wherever it was delivered."}
 )
 
 func query(lists ...[]parameter) (all []parameter) {
@@ -113,6 +115,35 @@ var operations = map[string]operation{
 			{"guids", "Only what was done with these credentials."},
 			{"allowed", "true or false: only what was allowed, or was not."},
 		}, times("created_ats", "Done")[1:]), status: 200, answer: client.Page[client.AuditEntry]{},
+	},
+	"GET /regcred/v1/registry/repositories": {summary: "The registry's repositories, with their sizes.", query: paging, status: 200, answer: client.Page[client.Repository]{}},
+	"GET /regcred/v1/registry/tags":         {summary: "The tags of a repository.", query: query([]parameter{repository}, paging), status: 200, answer: client.Page[client.Tag]{}},
+	"DELETE /regcred/v1/registry/tags":      {summary: "Delete a tag; what it points at stays, for a time.", query: []parameter{repository, tag}, status: 204},
+	"POST /regcred/v1/registry/tags/actions/rollback": {
+		summary: "Point a tag at what it pointed at before.",
+		query:   []parameter{repository, tag, {"digest", "Which manifest of its history; the last one by default."}}, status: 200, answer: client.TagRollback{},
+	},
+	"GET /regcred/v1/registry/history": {
+		summary: "What a tag points at and pointed at before, the last first.",
+		query:   query([]parameter{repository, tag}, paging), status: 200, answer: client.Page[client.TagVersion]{},
+	},
+	"DELETE /regcred/v1/registry/manifests": {
+		summary: "Delete a manifest, and the tags that point at it.",
+		query:   []parameter{repository, {"digest", "Of the manifest."}}, status: 204,
+	},
+	"POST /regcred/v1/registry/actions/collect": {
+		summary: "Remove what the registry no longer needs.", description: "It answers once that is done.",
+		query:  []parameter{{"dry_run", "true says what would go, and removes nothing."}, {"force", "true goes on where more than half of all content would go."}},
+		status: 200, answer: client.Collection{},
+	},
+	"POST /regcred/v1/registry/actions/check": {
+		summary: "Compare the registry's metadata with its storage.", description: "It answers once that is done.",
+		query: []parameter{{"deep", "true reads all content, and compares its digests."}}, status: 200, answer: client.RegistryCheck{},
+	},
+	"GET /regcred/v1/registry/statistics": {
+		summary: "What was pulled and pushed, by repository and tag.",
+		query:   query([]parameter{{"from", "The first day, in UTC: 2026-01-01; 30 days before the last by default."}, {"to", "The last day; today by default."}}, paging),
+		status:  200, answer: client.Page[client.RegistryStatistic]{},
 	},
 	"GET /regcred/v1/tokens":  {summary: "All API tokens, without their secrets.", query: paging, status: 200, answer: client.Page[client.Token]{}},
 	"POST /regcred/v1/tokens": {summary: "Make an API token; its secret is in this answer alone.", body: client.TokenRequest{}, status: 201, answer: client.Token{}},

@@ -95,6 +95,7 @@ func (h *handler) status(r call) (answer, error) {
 		Version: st.Version, URL: h.PublicURL.String(), LocalURL: h.LocalURL, StoreID: st.StoreID, Revision: st.Revision, Current: st.Current,
 		Credentials: st.Credentials, NextRenewal: optional(st.NextRenewal),
 		Problems: []client.LoginProblem{}, Rotations: []client.Rotation{}, Issuers: []client.Issuer{}, Targets: []client.Target{},
+		Images: images(st.Images),
 	}
 	for _, p := range st.Problems {
 		out.Problems = append(out.Problems, problem(p))

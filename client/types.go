@@ -251,6 +251,7 @@ type Status struct {
 	Issuers     []Issuer       `json:"issuers"`
 	NextRenewal *time.Time     `json:"next_renewal"`
 	Targets     []Target       `json:"targets"`
+	Images      Images         `json:"images"`
 }
 
 // LoginProblem is a credential without a good login.

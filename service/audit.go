@@ -158,12 +158,7 @@ func (s *Service) flushReads(ctx context.Context) error {
 // AuditLog returns the page of a query of the audit log, and how many entries it
 // selects: for admins, and auditors. Errors: Denied, Corrupt.
 func (s *Service) AuditLog(ctx context.Context, caller regcred.Caller, q regcred.AuditQuery) ([]regcred.AuditEntry, int, error) {
-	a := act{operation: "read audit log", read: true}
-	if caller.Role != regcred.RoleAuditor {
-		if err := s.requireAdmin(ctx, caller, a); err != nil {
-			return nil, 0, err
-		}
-	} else if err := s.allow(ctx, caller, a); err != nil {
+	if err := s.requireRead(ctx, caller, act{operation: "read audit log", read: true}); err != nil {
 		return nil, 0, err
 	}
 	if err := s.flushReads(ctx); err != nil {

@@ -132,7 +132,7 @@ func (s *Service) requireNew(ctx context.Context, caller regcred.Caller, a act) 
 
 // noScope says of a scope what who may not read it is told.
 func noScope(scope regcred.Scope) string {
-	return "there is no " + scope.Level().String() + " \"" + scope.ID() + "\", or you may not see it"
+	return "there is no " + scope.Level().String() + " \"" + scope.ID() + "\", or you have no role in it"
 }
 
 // requireAdmin returns a Denied error for anyone but an admin.
@@ -141,6 +141,14 @@ func (s *Service) requireAdmin(ctx context.Context, caller regcred.Caller, a act
 		return s.allow(ctx, caller, a)
 	}
 	return s.deny(ctx, caller, a)
+}
+
+// requireRead returns a Denied error for anyone but admins and auditors.
+func (s *Service) requireRead(ctx context.Context, caller regcred.Caller, a act) error {
+	if caller.Role == regcred.RoleAuditor {
+		return s.allow(ctx, caller, a)
+	}
+	return s.requireAdmin(ctx, caller, a)
 }
 
 // deny records a refusal and returns it: Denied, or Unauthenticated for nobody.

@@ -2,6 +2,8 @@ package service
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"regcred.dev"
@@ -75,7 +77,22 @@ func (s *Service) CreateCredential(ctx context.Context, caller regcred.Caller, i
 		return Credential{}, err
 	}
 	s.o.Log.InfoContext(ctx, "credential created", "credential", c, "caller", caller)
-	return s.withNewLogin(ctx, caller, c), nil
+	out := s.withNewLogin(ctx, caller, c)
+	if warning := tagWarning(c); warning != "" {
+		out.Warnings = append(out.Warnings, warning)
+	}
+	return out, nil
+}
+
+// tagWarning says what is to be known of a location that is written HOST/PATH:PORT, for
+// that is how a tag is written too; "" for all others.
+func tagWarning(c regcred.Credential) string {
+	_, path, _ := strings.Cut(c.Spelling, "/")
+	_, port, ok := strings.Cut(path, ":")
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%s is read as a port: the credential is used for images at %s; if it is a tag, create the credential without it, for all tags", port, c.Location)
 }
 
 // build makes a credential of what was asked for and checks it.

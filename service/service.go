@@ -28,6 +28,7 @@ type Options struct {
 	Providers map[string]regcred.Provider
 	Tokens    Tokens
 	Targets   Targets
+	Images    Images
 	Prober    Prober
 	// PublicProber asks in Prober's place for callers who are no admins: it must ask
 	// nobody in a network that they have no access to themselves. nil: they are denied.

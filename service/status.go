@@ -31,6 +31,7 @@ type Status struct {
 	// NextRenewal is when the next login is due, zero where none is.
 	NextRenewal time.Time
 	Targets     []deliver.Status
+	Images      ImagesStatus
 }
 
 // rotationNotice is how long before its day a rotation is in the status.
@@ -67,6 +68,7 @@ func (s *Service) Status(ctx context.Context, caller regcred.Caller) (Status, er
 	st := Status{
 		Version: s.o.Version, StoreID: s.o.Store.ID(), Revision: book.Revision(), Current: book.Current(),
 		Credentials: book.Len(), Targets: s.o.Targets.Status(),
+		Images: s.o.Images.status(),
 	}
 	now := time.Now()
 	for e := range book.Entries() {

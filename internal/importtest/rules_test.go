@@ -30,6 +30,7 @@ var rules = []rule{
 	{packages: "regcredtest/internal/..."},
 	{packages: "regcredtest/kubetest", libraries: "any"},
 	{packages: "regcredtest/s3test/...", libraries: "any"},
+	{packages: "regcredtest/terminal", libraries: "golang.org/x/sys/unix"},
 	{packages: "regcredtest/fakefoundation", imports: "regcredtest/fakeuaa regcredtest/fakecapi"},
 	{packages: "regcredtest/*", imports: "regcredtest/internal/...", libraries: "github.com/go-jose/go-jose/v4"},
 
@@ -80,10 +81,11 @@ var rules = []rule{
 	{packages: "cloudfoundry/...", imports: "regcred imageref keyring deliver cloudfoundry", libraries: "any"},
 	{packages: "oidctoken", imports: "regcred internal/jwks internal/web", libraries: "github.com/go-jose/go-jose/v4"},
 
-	{packages: "service", imports: "regcred imageref keyring catalog refresh token deliver probe",
-		libraries: "github.com/google/uuid", tests: "provider/... cloudfoundry"},
+	{packages: "service", imports: "regcred imageref keyring catalog refresh token deliver probe registry registry/crane",
+		libraries: "github.com/google/uuid github.com/opencontainers/go-digest", tests: "provider/... cloudfoundry registry/blob"},
 	{packages: "client", imports: "regcred"},
-	{packages: "api", imports: "regcred imageref keyring catalog deliver service client",
+	{packages: "api", imports: "regcred imageref keyring catalog deliver registry registry/crane service client",
+		libraries: "github.com/opencontainers/go-digest",
 		tests: "provider/static refresh token"},
 	{packages: "config", imports: "regcred imageref keyring registry token oidctoken", libraries: "go.yaml.in/yaml/v3"},
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,11 +18,13 @@ import (
 	"regcred.dev/registry/blob"
 	"regcred.dev/registry/bucket"
 	"regcred.dev/registry/crane"
+	"regcred.dev/service"
 )
 
 // images is the registry: its storage, and what serves it.
 type images struct {
 	dir     *blob.Dir // of the images; with a bucket, of uploads that are under way
+	where   string    // the images are kept
 	storage *registry.Storage
 	v2      http.Handler
 	v1      http.Handler // Crane's surface too
@@ -42,6 +45,7 @@ func (s *Server) openImages(ctx context.Context, metrics prometheus.Registerer) 
 	if im.dir, err = blob.Open(dir); err != nil {
 		return err
 	}
+	im.where = Where(c, dir)
 	blobs := registry.Blobs(im.dir)
 	if c.Bucket != nil {
 		if blobs, err = openBucket(ctx, c.Bucket, im.dir, s); err != nil {
@@ -119,6 +123,36 @@ func openCrane(c *config.Crane, s *Server) (*crane.Directory, error) {
 	}
 	return crane.OpenDirectory(o)
 }
+
+// forService is the registry as package service has it.
+func (im *images) forService() service.Images {
+	out := service.Images{Storage: im.storage, Where: im.where}
+	if im.crane != nil {
+		out.Crane = craneService{im.crane, im.handler}
+	}
+	return out
+}
+
+// Where says in words where images are kept: in a bucket, or else in that directory.
+func Where(c config.Registry, dir string) string {
+	if c.Bucket == nil {
+		return "directory " + dir
+	}
+	where := "bucket " + path.Join(c.Bucket.Name, c.Bucket.Prefix)
+	if c.Bucket.Endpoint != "" {
+		where += " at " + c.Bucket.Endpoint
+	}
+	return where
+}
+
+// craneService is Crane's directory as package service has it.
+type craneService struct {
+	*crane.Directory
+	handler *crane.Handler
+}
+
+// Shadowed implements service.Crane.
+func (c craneService) Shadowed(ctx context.Context) ([]string, error) { return c.handler.Shadowed(ctx) }
 
 // mounts are the paths of the registry.
 func (im *images) mounts() map[string]http.Handler {

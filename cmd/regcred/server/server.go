@@ -140,14 +140,14 @@ func (s *Server) assemble(ctx context.Context, version string) error {
 		return err
 	}
 	s.runner = deliver.NewRunner(deliver.Options{Books: s.books, Targets: s.targets, Log: s.log})
-	s.svc = service.New(service.Options{
-		Store: s.store, Books: s.books, Catalog: list, Refresher: s.fresh, Providers: providers, Tokens: s.tokens,
-		Targets: s.runner, Prober: probe.New(probe.Options{}), PublicProber: probe.New(probe.Options{PublicOnly: true}), LoginLifetime: s.maxLifetime(), Version: version, Log: s.log,
-	})
 	metrics := newMetrics(&s.core)
 	if err := s.openImages(ctx, metrics); err != nil {
 		return err
 	}
+	s.svc = service.New(service.Options{
+		Store: s.store, Books: s.books, Catalog: list, Refresher: s.fresh, Providers: providers, Tokens: s.tokens,
+		Targets: s.runner, Images: s.images.forService(), Prober: probe.New(probe.Options{}), PublicProber: probe.New(probe.Options{PublicOnly: true}), LoginLifetime: s.maxLifetime(), Version: version, Log: s.log,
+	})
 	if s.trusted, err = clusters(s.cfg.KubernetesTokens); err != nil {
 		return err
 	}
