@@ -1,7 +1,7 @@
 // Package fakeuaa is a fake of Cloud Foundry's UAA: its OpenID configuration, its
-// /token_keys with keys that rotate, and enough of /oauth/token to have tokens from
-// (UAA API reference: "Token Keys", "Password Grant", "Client Credentials Grant",
-// "Refresh Token"). Its signatures are real.
+// /token_keys with keys that rotate, and enough of /login and /oauth/token to have tokens
+// from (UAA API reference: "Token Keys", "Server Information", "Password Grant", "Client
+// Credentials Grant", "Refresh Token"). Its signatures are real, and the cf CLI can log in.
 package fakeuaa
 
 import (
@@ -73,6 +73,7 @@ const (
 	CallDiscovery = "discovery" // GET /.well-known/openid-configuration
 	CallKeys      = "keys"      // GET /token_keys
 	CallToken     = "token"     // POST /oauth/token
+	CallLogin     = "login"     // GET /login
 )
 
 // Server is the fake. It may be used concurrently.
@@ -105,6 +106,7 @@ func New(o Options) *Server {
 	}
 	s.mux.HandleFunc("GET /.well-known/openid-configuration", s.call(CallDiscovery, s.getConfiguration))
 	s.mux.HandleFunc("GET /token_keys", s.call(CallKeys, s.getKeys))
+	s.mux.HandleFunc("GET /login", s.call(CallLogin, s.getLogin))
 	s.mux.HandleFunc("POST /oauth/token", s.call(CallToken, s.postToken))
 	return s
 }
@@ -130,6 +132,14 @@ func (s *Server) getConfiguration(w http.ResponseWriter, _ *http.Request) {
 		"token_endpoint": s.o.URL + "/oauth/token", "authorization_endpoint": s.o.URL + "/oauth/authorize",
 		"id_token_signing_alg_values_supported": []string{"RS256", "HS256"}, "response_types_supported": []string{"code"},
 		"subject_types_supported": []string{"public"},
+	})
+}
+
+// getLogin says what `cf login` asks its user for.
+func (s *Server) getLogin(w http.ResponseWriter, _ *http.Request) {
+	s.Write(w, http.StatusOK, map[string]any{
+		"links":   map[string]string{"uaa": s.o.URL, "login": s.o.URL},
+		"prompts": map[string][]string{"username": {"text", "Email"}, "password": {"password", "Password"}},
 	})
 }
 

@@ -35,7 +35,7 @@ type usageDetails struct {
 }
 
 // place is an organization or space that the user targets; the zero place is none.
-type place struct{ Guid, Name string }
+type place struct{ Guid, Name string } //nolint:revive,staticcheck // the protocol's name
 
 // call calls a method of the CLI.
 func call[T any](c cf, method string, arg any) (T, error) {
@@ -46,7 +46,7 @@ func call[T any](c cf, method string, arg any) (T, error) {
 	}
 	defer conn.Close()
 	if err := conn.Call("CliRpcCmd."+method, arg, &out); err != nil {
-		return out, regcred.Errorf(regcred.Unavailable, "the cf CLI: %w", err)
+		return out, regcred.Errorf(regcred.Unavailable, "%w", err) // in the words of the CLI
 	}
 	return out, nil
 }

@@ -3,6 +3,7 @@ package plugin
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -26,13 +27,24 @@ func create(ctx context.Context, s *session, in invocation) error {
 		Relationships: client.RelationshipsOf(s.scope("")),
 	})
 	if err != nil {
-		return err
+		return s.taken(ctx, location, err)
 	}
 	s.changed(c)
-	if c.Canonical != c.Location {
+	if c.Canonical != c.Location && len(c.Warnings) == 0 {
 		s.tip("%s is used for images at %s.", c.Location, c.Canonical)
 	}
 	return nil
+}
+
+// taken returns the error of a creation, in other words where the place is taken.
+func (s *session) taken(ctx context.Context, location string, err error) error {
+	if regcred.CodeOf(err) != regcred.Invalid {
+		return err
+	}
+	if c, found, findErr := s.find(ctx, location, s.scope("")); findErr == nil && found {
+		return regcred.Errorf(regcred.Exists, "Registry credential '%s' for %s already exists. Use 'cf update-%s-registry-credential' to change it.", c.Location, s.where(), shortNames[s.level])
+	}
+	return err
 }
 
 // update changes user name and password of a credential.
@@ -43,11 +55,11 @@ func update(ctx context.Context, s *session, in invocation) error {
 		return err
 	}
 	s.progress("Updating registry credential %s for %s", location, s.where())
-	c, err := s.find(ctx, location, scope)
+	c, found, err := s.find(ctx, location, scope)
 	if err != nil {
 		return err
 	}
-	if c == nil {
+	if !found {
 		return regcred.Errorf(regcred.NotFound, "Registry credential '%s' for %s not found.", location, s.where())
 	}
 	plain := password.Reveal()
@@ -65,13 +77,13 @@ func update(ctx context.Context, s *session, in invocation) error {
 
 // changed says that a credential is stored, and what is to be known of that.
 func (s *session) changed(c client.Credential) {
-	for _, w := range c.Warnings {
-		fmt.Fprintln(s.Stderr, w)
-	}
 	if c.Login != nil && c.Login.Problem != "" {
 		fmt.Fprintf(s.Stderr, "It cannot be used yet: %s\n", c.Login.Problem)
 	}
 	s.ok()
+	for _, warning := range c.Warnings {
+		s.tip("%s", capital(sentence(warning)))
+	}
 }
 
 // remove deletes a credential. One that does not exist is no error, as with the
@@ -89,7 +101,7 @@ func remove(ctx context.Context, s *session, in invocation) error {
 		where = "app " + in.args[1] + " in " + where
 	}
 	if !in.force {
-		sure, err := s.confirm(fmt.Sprintf("Really delete the registry credential %s for %s?", location, where))
+		sure, err := s.confirm(ctx, fmt.Sprintf("Really delete the registry credential %s for %s?", location, where))
 		if err != nil {
 			return err
 		}
@@ -99,11 +111,11 @@ func remove(ctx context.Context, s *session, in invocation) error {
 		}
 	}
 	s.progress("Deleting registry credential %s for %s", location, where)
-	c, err := s.find(ctx, location, s.scope(app))
+	c, found, err := s.find(ctx, location, s.scope(app))
 	if err != nil {
 		return err
 	}
-	if c == nil {
+	if !found {
 		fmt.Fprintf(s.Stderr, "Registry credential '%s' does not exist.\n", location)
 		s.ok()
 		return nil
@@ -119,17 +131,33 @@ func remove(ctx context.Context, s *session, in invocation) error {
 // maxAnswer bounds what is read of an answer, in bytes.
 const maxAnswer = 1 << 10
 
-// confirm asks a question; only yes is yes.
-func (s *session) confirm(question string) (bool, error) {
+// confirm asks a question; only yes is yes. Errors: ctx's, where the user interrupts it;
+// those of reading.
+func (s *session) confirm(ctx context.Context, question string) (bool, error) {
 	fmt.Fprintf(s.Stdout, "%s [yN]: ", question)
-	answer, err := bufio.NewReader(io.LimitReader(s.Stdin, maxAnswer)).ReadString('\n')
-	if !s.Terminal {
+	type line struct {
+		text string
+		err  error
+	}
+	answered := make(chan line, 1)
+	go func() {
+		text, err := bufio.NewReader(io.LimitReader(s.Stdin, maxAnswer)).ReadString('\n')
+		answered <- line{text, err}
+	}()
+	var got line
+	select {
+	case got = <-answered:
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	ended := errors.Is(got.err, io.EOF)
+	if !s.Terminal || ended {
 		fmt.Fprintln(s.Stdout)
 	}
-	if err != nil && err != io.EOF {
-		return false, err
+	if got.err != nil && !ended {
+		return false, got.err
 	}
-	answer = strings.ToLower(strings.TrimSpace(answer))
+	answer := strings.ToLower(strings.TrimSpace(got.text))
 	return answer == "y" || answer == "yes", nil
 }
 

@@ -32,21 +32,24 @@ type invocation struct {
 
 const (
 	locationArg = "REGISTRY-LOCATION"
-	usernameDoc = "User name for the registry; the password comes from the environment variable CF_DOCKER_PASSWORD, or is asked for"
+	usernameDoc = "User name for the registry"
 	forceDoc    = "Force deletion without confirmation"
 )
 
-// environment is shown in the help of commands that need a password.
-const environment = "CF_DOCKER_PASSWORD   Password for the registry; without it the password is asked for"
+// environment is a section of the help of commands that need a password.
+const environment = "ENVIRONMENT:\n   CF_DOCKER_PASSWORD   Password for the registry; without it the password is asked for"
+
+// shortNames are what the names of commands have for levels.
+var shortNames = map[regcred.Level]string{
+	regcred.LevelFoundation: "foundation", regcred.LevelOrganization: "org", regcred.LevelSpace: "space",
+}
 
 // commands are all commands of the plugin, by name.
 func commands() map[string]command {
 	all := map[string]command{}
 	add := func(c command) { all[c.name] = c }
 	for _, level := range []regcred.Level{regcred.LevelFoundation, regcred.LevelOrganization, regcred.LevelSpace} {
-		short := map[regcred.Level]string{
-			regcred.LevelFoundation: "foundation", regcred.LevelOrganization: "org", regcred.LevelSpace: "space",
-		}[level]
+		short := shortNames[level]
 		where := map[regcred.Level]string{
 			regcred.LevelFoundation: "the foundation", regcred.LevelOrganization: "the targeted org", regcred.LevelSpace: "the targeted space",
 		}[level]
@@ -78,10 +81,15 @@ func commands() map[string]command {
 	return all
 }
 
+// changes reports whether a command is one that changes something.
+func (c command) changes() bool { return len(c.args) > 0 }
+
+func (c command) needsPassword() bool { return c.options["username"] != "" }
+
 // usage returns the usage of a command, as cf shows it.
 func (c command) usage() string {
 	line := "cf " + strings.Join(append([]string{c.name}, c.args...), " ")
-	if _, ok := c.options["username"]; ok {
+	if c.needsPassword() {
 		if strings.HasPrefix(c.name, "create-") {
 			line += " --username USER"
 		} else {
@@ -104,8 +112,8 @@ func (c command) text() string {
 			fmt.Fprintf(&b, "   %-13s%s\n", dashes(name), c.options[name])
 		}
 	}
-	if _, ok := c.options["username"]; ok {
-		fmt.Fprintf(&b, "\nENVIRONMENT:\n   %s\n", environment)
+	if c.needsPassword() {
+		fmt.Fprintf(&b, "\n%s\n", environment)
 	}
 	if related := c.related(); len(related) > 0 {
 		fmt.Fprintf(&b, "\nSEE ALSO:\n   %s\n", strings.Join(related, ", "))
@@ -113,11 +121,16 @@ func (c command) text() string {
 	return b.String()
 }
 
-// related are the other commands for credentials of the same level, and the list.
+// related are the other commands for credentials of the same level and the list; for the
+// list, those that add to it.
 func (c command) related() []string {
 	var names []string
 	for name, other := range commands() {
-		if name != c.name && (other.level == c.level || name == "registry-credentials") {
+		related := other.level == c.level || !other.changes()
+		if !c.changes() {
+			related = strings.HasPrefix(name, "create-")
+		}
+		if related && name != c.name {
 			names = append(names, name)
 		}
 	}
@@ -138,8 +151,12 @@ func describe() metadata {
 	all := commands()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		c := all[name]
+		usage := c.usage()
+		if c.needsPassword() {
+			usage += "\n\n" + environment // the CLI knows of no such section
+		}
 		m.Commands = append(m.Commands, commandMetadata{
-			Name: c.name, HelpText: c.help, UsageDetails: usageDetails{Usage: c.usage(), Options: c.options},
+			Name: c.name, HelpText: c.help, UsageDetails: usageDetails{Usage: usage, Options: c.options},
 		})
 	}
 	return m

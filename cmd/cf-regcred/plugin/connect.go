@@ -32,14 +32,10 @@ const maxDocument = 8 << 20
 // connect finds regcred's server: the one that REGCRED_SERVER names, else the targeted
 // API itself where its root document says that regcred's gateway serves it. The user's
 // token goes to no other host, and with the TLS settings that the CLI has for its API.
-func (s *session) connect(ctx context.Context, cli cf) error {
-	endpoint, err := cli.apiEndpoint()
-	if err != nil {
-		return err
-	}
+func (s *session) connect(ctx context.Context, cli cf, endpoint string) error {
 	api, err := parseServer(endpoint)
 	if err != nil {
-		return regcred.Errorf(regcred.Invalid, "No API endpoint set. Use 'cf login' or 'cf api' to target an endpoint.")
+		return regcred.Errorf(regcred.Invalid, "the API endpoint %.200q: %w", endpoint, err)
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if config.InsecureSkipVerify, err = cli.skipsTLS(); err != nil {

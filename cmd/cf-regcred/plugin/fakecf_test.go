@@ -1,3 +1,4 @@
+//nolint:revive,staticcheck // the names are the protocol's
 package plugin_test
 
 import (

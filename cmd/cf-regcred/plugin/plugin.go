@@ -19,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"regcred.dev"
+	"regcred.dev/internal/prompt"
 )
 
 // Program is the plugin with the process that it runs in.
@@ -72,7 +73,12 @@ func (p *Program) Main(ctx context.Context, args []string) int {
 		fmt.Fprint(p.Stdout, c.text())
 		return 1
 	}
-	return p.end(p.run(ctx, cli, c, in))
+	err = p.run(ctx, cli, c, in)
+	if ctx.Err() != nil || errors.Is(err, prompt.ErrInterrupted) {
+		fmt.Fprintln(p.Stdout) // the user knows
+		return 1
+	}
+	return p.end(err)
 }
 
 // run runs a command within a session.
@@ -81,7 +87,7 @@ func (p *Program) run(ctx context.Context, cli cf, c command, in invocation) err
 	if err != nil {
 		return err
 	}
-	return c.run(ctx, s, in)
+	return s.explain(c, c.run(ctx, s, in))
 }
 
 // end says how a command ended, as the CLI does: the error on standard error, and
@@ -90,7 +96,7 @@ func (p *Program) end(err error) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(p.Stderr, err)
+	fmt.Fprintln(p.Stderr, capital(err.Error()))
 	fmt.Fprintln(p.Stdout, "FAILED")
 	return 1
 }

@@ -3,6 +3,7 @@ package plugin_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"regcred.dev/cmd/cf-regcred/plugin"
 	"regcred.dev/cmd/regcred/server"
 	"regcred.dev/config"
+	"regcred.dev/regcredtest/fakefoundation"
 )
 
 // world is a user with the CLI, and a regcred server.
@@ -25,6 +27,7 @@ type world struct {
 	port  string
 	env   map[string]string
 	stdin string
+	// local is the server, to its admin.
 	local *client.Client
 }
 
@@ -33,7 +36,30 @@ const password = "canary-registry-4a1c"
 // newWorld starts a server whose admin the user is.
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	w, dir := openWorld(t, config.Default())
+	token, err := os.ReadFile(filepath.Join(dir, server.AdminTokenName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	capi := (&api{apps: map[string]string{"app-guid": "my,app%1"}}).serve(t)
+	w.cf.API, w.cf.Token, w.cf.User = capi.URL, strings.TrimSpace(string(token)), "admin"
+	return w
+}
+
+// newFoundation starts a server for the users of a Cloud Foundry.
+func newFoundation(t *testing.T) (*world, *fakefoundation.Foundation) {
+	t.Helper()
+	f := fakefoundation.Start(t)
 	cfg := config.Default()
+	cfg.CloudFoundry = &config.CloudFoundry{API: f.API}
+	w, _ := openWorld(t, cfg)
+	w.cf.API = f.API
+	return w, f
+}
+
+// openWorld starts a server, in dir; nobody is logged in.
+func openWorld(t *testing.T, cfg config.Config) (w *world, dir string) {
+	t.Helper()
 	cfg.DataDir, cfg.Listen = t.TempDir(), "127.0.0.1:0"
 	ctx, cancel := context.WithCancel(context.Background())
 	srv, err := server.Open(ctx, cfg, "test", slog.New(slog.DiscardHandler))
@@ -49,19 +75,14 @@ func newWorld(t *testing.T) *world {
 			t.Error(err)
 		}
 	})
-	token, err := os.ReadFile(filepath.Join(cfg.DataDir, server.AdminTokenName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	capi := (&api{apps: map[string]string{"app-guid": "my,app%1"}}).serve(t)
-	w := &world{
+	w = &world{
 		t:     t,
-		cf:    &CliRpcCmd{API: capi.URL, Token: strings.TrimSpace(string(token)), User: "admin"},
+		cf:    &CliRpcCmd{},
 		env:   map[string]string{"REGCRED_SERVER": srv.URL(), "CF_DOCKER_PASSWORD": password},
 		local: client.NewLocal(filepath.Join(cfg.DataDir, server.SocketName)),
 	}
 	w.port = w.cf.serve(t)
-	return w
+	return w, cfg.DataDir
 }
 
 // run runs the plugin as the CLI does, and returns what it prints, standard error
@@ -69,10 +90,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) run(args ...string) (printed string, code int) {
 	w.t.Helper()
 	var stdout, stderr bytes.Buffer
-	p := &plugin.Program{
-		Stdin: strings.NewReader(w.stdin), Stdout: &stdout, Stderr: &stderr,
-		Getenv: func(key string) string { return w.env[key] },
-	}
+	p := &plugin.Program{Stdin: strings.NewReader(w.stdin), Stdout: &stdout, Stderr: &stderr, Getenv: w.getenv}
 	code = p.Main(w.t.Context(), append([]string{w.port}, args...))
 	for line := range strings.Lines(stderr.String()) {
 		printed += "! " + line
@@ -84,6 +102,26 @@ func (w *world) run(args ...string) (printed string, code int) {
 		}
 	}
 	return printed, code
+}
+
+func (w *world) getenv(key string) string { return w.env[key] }
+
+// login returns user name and password of the credential of an image, as it is given to
+// those who pull it.
+func (w *world) login(host string, scope regcred.Scope) (username, password string) {
+	w.t.Helper()
+	out, err := w.local.DockerConfig(w.t.Context(), scope, "docker", false)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var file struct {
+		Auths map[string]struct{ Auth []byte }
+	}
+	if err := json.Unmarshal(out.Config, &file); err != nil {
+		w.t.Fatal(err)
+	}
+	username, password, _ = strings.Cut(string(file.Auths[host].Auth), ":")
+	return username, password
 }
 
 func (w *world) expect(code int, want string, args ...string) {
@@ -203,16 +241,25 @@ Using docker repository password from environment variable CF_DOCKER_PASSWORD.
 Creating registry credential registry.example.com/path/to/repo:5000 for the foundation as admin...
 OK
 
-TIP: registry.example.com/path/to/repo:5000 is used for images at registry.example.com:5000/path/to/repo.
+TIP: 5000 is read as a port: the credential is used for images at registry.example.com:5000/path/to/repo; if it is a tag, create the credential without it, for all tags.
 `, "create-foundation-registry-credential", "registry.example.com/path/to/repo:5000", "--username", "u")
+	w.expect(0, `
+Using docker repository password from environment variable CF_DOCKER_PASSWORD.
+Creating registry credential Registry.example.com:443/x for the foundation as admin...
+OK
+
+TIP: Registry.example.com:443/x is used for images at registry.example.com/x.
+`, "create-foundation-registry-credential", "Registry.example.com:443/x", "--username", "u")
 	out, code := w.run("create-foundation-registry-credential", "https://registry.example.com", "--username", "u")
 	if code != 1 || !strings.Contains(out, "https://") || !strings.HasSuffix(out, "FAILED\n") {
 		t.Errorf("a protocol: exit code %d: %s", code, out)
 	}
-	out, code = w.run("create-foundation-registry-credential", "registry.example.com:5000/path/to/repo", "--username", "u")
-	if code != 1 || !strings.Contains(out, "FAILED") {
-		t.Errorf("the same place: exit code %d: %s", code, out)
-	}
+	w.expect(1, `
+! Registry credential 'registry.example.com/path/to/repo:5000' for the foundation already exists. Use 'cf update-foundation-registry-credential' to change it.
+Using docker repository password from environment variable CF_DOCKER_PASSWORD.
+Creating registry credential registry.example.com:5000/path/to/repo for the foundation as admin...
+FAILED
+`, "create-foundation-registry-credential", "registry.example.com:5000/path/to/repo", "--username", "u")
 	// Another spelling names the same credential.
 	w.expect(0, `
 Really delete the registry credential registry.example.com:5000/path/to/repo for the foundation? [yN]: 
@@ -241,14 +288,16 @@ FAILED
 
 func TestTargets(t *testing.T) {
 	w := newWorld(t)
-	org := [2]string{"org-guid", "myorg"}
+	api, org := w.cf.API, [2]string{"org-guid", "myorg"}
 	for _, test := range []struct {
 		name      string
 		org       [2]string
 		loggedOut bool
+		noAPI     bool
 		args      []string
 		want      string
 	}{
+		{name: "no API", noAPI: true, loggedOut: true, args: []string{"registry-credentials"}, want: "No API endpoint set. Use 'cf login' or 'cf api' to target an endpoint."},
 		{name: "logged out", loggedOut: true, args: []string{"registry-credentials"}, want: "Not logged in. Use 'cf login' or 'cf login --sso' to log in."},
 		{name: "no org", args: []string{"create-org-registry-credential", "x", "--username", "u"}, want: "No org targeted, use 'cf target -o ORG' to target an org."},
 		{name: "no org for a space", args: []string{"update-space-registry-credential", "x"}, want: "No org targeted, use 'cf target -o ORG' to target an org."},
@@ -256,14 +305,17 @@ func TestTargets(t *testing.T) {
 		{name: "no space for an app", org: org, args: []string{"delete-app-registry-credential", "x", "a"}, want: "No space targeted, use 'cf target -s SPACE' to target a space."},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			w.t, w.cf.Org, w.cf.LoggedOut = t, test.org, test.loggedOut
+			w.t, w.cf.Org, w.cf.LoggedOut, w.cf.API = t, test.org, test.loggedOut, api
+			if test.noAPI {
+				w.cf.API = ""
+			}
 			w.expect(1, "! "+test.want+"\nFAILED\n", test.args...)
 		})
 	}
 	w.t, w.cf.Org, w.cf.Spc = t, org, [2]string{"space-guid", "myspace"}
 	w.expect(1, "! App 'other' not found.\nFAILED\n", "delete-app-registry-credential", "x", "other", "-f")
 	w.cf.Expired = true
-	w.expect(1, "! the cf CLI: Authentication has expired. Please log back in to re-authenticate.\nFAILED\n", "registry-credentials")
+	w.expect(1, "! Authentication has expired. Please log back in to re-authenticate.\nFAILED\n", "registry-credentials")
 }
 
 func TestUsage(t *testing.T) {
@@ -290,7 +342,7 @@ USAGE:
    cf create-space-registry-credential REGISTRY-LOCATION --username USER
 
 OPTIONS:
-   --username   User name for the registry; the password comes from the environment variable CF_DOCKER_PASSWORD, or is asked for
+   --username   User name for the registry
 
 ENVIRONMENT:
    CF_DOCKER_PASSWORD   Password for the registry; without it the password is asked for

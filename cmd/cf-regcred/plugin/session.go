@@ -22,6 +22,13 @@ type session struct {
 // open finds out who the user is, what they target and where regcred is. The targets
 // that credentials of the level need must be there.
 func (p *Program) open(ctx context.Context, cli cf, level regcred.Level) (*session, error) {
+	endpoint, err := cli.apiEndpoint()
+	if err != nil {
+		return nil, err
+	}
+	if endpoint == "" {
+		return nil, regcred.Errorf(regcred.Invalid, "No API endpoint set. Use 'cf login' or 'cf api' to target an endpoint.")
+	}
 	ok, err := cli.loggedIn()
 	if err != nil {
 		return nil, err
@@ -45,7 +52,7 @@ func (p *Program) open(ctx context.Context, cli cf, level regcred.Level) (*sessi
 	if s.user, err = cli.username(); err != nil {
 		return nil, err
 	}
-	return s, s.connect(ctx, cli)
+	return s, s.connect(ctx, cli, endpoint)
 }
 
 // scope returns the scope of the targeted organization or space, as far as the level
@@ -83,16 +90,13 @@ func (s *session) tip(format string, args ...any) {
 	fmt.Fprintf(s.Stdout, "\nTIP: "+format+"\n", args...)
 }
 
-// find returns the credential of a location at a scope, nil where there is none.
-func (s *session) find(ctx context.Context, location string, scope regcred.Scope) (*client.Credential, error) {
-	found, err := s.regcred.Credentials(ctx, listFilter(scope, location))
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range found {
+// find returns the credential of a location at a scope, false where there is none.
+func (s *session) find(ctx context.Context, location string, scope regcred.Scope) (client.Credential, bool, error) {
+	list, err := s.regcred.Credentials(ctx, listFilter(scope, location))
+	for _, c := range list {
 		if c.Relationships.Scope() == scope {
-			return &c, nil
+			return c, true, nil
 		}
 	}
-	return nil, nil
+	return client.Credential{}, false, err
 }

@@ -3,64 +3,14 @@ package cli
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
-	"os"
 	"strings"
-	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"regcred.dev/regcredtest/terminal"
 )
-
-// openTerminal returns a terminal and the side of it that its user has.
-func openTerminal(t *testing.T) (user, tty *os.File) {
-	t.Helper()
-	user, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.IoctlSetPointerInt(int(user.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	n, err := unix.IoctlGetInt(int(user.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = user.Close()
-		_ = tty.Close()
-	})
-	return user, tty
-}
-
-// whenAsked is a standard error that does something once the prompt is there.
-type whenAsked struct {
-	mu   sync.Mutex
-	said string
-	once sync.Once
-	do   func()
-}
-
-func (w *whenAsked) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	w.said += string(p)
-	w.mu.Unlock()
-	if strings.Contains(w.String(), "Password: ") {
-		w.once.Do(w.do)
-	}
-	return len(p), nil
-}
-
-func (w *whenAsked) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.said
-}
 
 // TestPrompt asks for a password at a terminal: it is not shown, Ctrl-C and a
 // signal end it, and the terminal is as before.
@@ -79,14 +29,14 @@ func TestPrompt(t *testing.T) {
 		{name: "signal", cancel: true, code: exitFailed, want: "regcred: interrupted"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			user, tty := openTerminal(t)
+			user, tty := terminal.Open(t)
 			before, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
 			if err != nil {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			stderr := &whenAsked{do: func() {
+			stderr := &terminal.Screen{For: "Password: ", Do: func() {
 				if test.cancel {
 					cancel()
 				} else if _, err := io.WriteString(user, test.typed); err != nil {
