@@ -212,12 +212,15 @@ func (c *checker) manifest(ctx context.Context, p Problem, l link) error {
 	if err != nil {
 		return ignore(regcred.NotFound, err)
 	}
-	m, err := parseManifest(data, l.MediaType)
-	if err != nil || p.Digest.Algorithm().FromBytes(data) != p.Digest {
-		p.Kind = ObjectDamaged
-		c.report(ctx, p, "manifest %s of %s is damaged: push it again", p.Digest, p.Repository)
-		return nil
+	if m, err := parseManifest(data, l.MediaType); err == nil && p.Digest.Algorithm().FromBytes(data) == p.Digest {
+		return c.references(ctx, p, m)
 	}
+	p.Kind = ObjectDamaged
+	c.report(ctx, p, "manifest %s of %s is damaged: push it again", p.Digest, p.Repository)
+	return nil
+}
+
+func (c *checker) references(ctx context.Context, p Problem, m manifest) error {
 	for _, d := range m.references() {
 		key := blobKey
 		if isImage(d.MediaType) || isIndex(d.MediaType) {

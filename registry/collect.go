@@ -321,7 +321,7 @@ func (c *collector) condemn(ctx context.Context) error {
 		if err != nil || c.began.Sub(info.ModifiedAt) < c.Grace {
 			return ignore(regcred.NotFound, err)
 		}
-		condemned := false
+		var condemned bool
 		if c.DryRun {
 			m, version, readErr := c.s.readMarker(ctx, d)
 			condemned, err = version == "" || m.State == stateSpared, readErr

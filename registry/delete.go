@@ -67,20 +67,26 @@ func (s *Storage) dropEntries(ctx context.Context, repo string, desc ociregistry
 	if err != nil {
 		return ignore(regcred.TooLarge, ignore(regcred.NotFound, err)) // lost or damaged
 	}
-	m, err := parseManifest(data, desc.MediaType)
-	if err != nil {
-		return nil // too damaged to tell what points at it
-	}
-	keys := v1Keys(repo, data, m, desc)
-	if m.Subject != nil {
-		keys = append(keys, referrersPrefix(repo, m.Subject.Digest)+digestPath(desc.Digest))
-	}
-	for _, key := range keys {
+	for _, key := range entryKeys(repo, data, desc) {
 		if err := drop(ctx, repo, desc.Digest, key); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// entryKeys returns the keys under which a manifest is listed: as a referrer, and as
+// what images of v1 are served from. One that is too damaged to tell has none.
+func entryKeys(repo string, data []byte, desc ociregistry.Descriptor) []string {
+	m, err := parseManifest(data, desc.MediaType)
+	if err != nil {
+		return nil
+	}
+	keys := v1Keys(repo, data, m, desc)
+	if m.Subject != nil {
+		keys = append(keys, referrersPrefix(repo, m.Subject.Digest)+digestPath(desc.Digest))
+	}
+	return keys
 }
 
 // dropFunc removes a pointer if it points at d.

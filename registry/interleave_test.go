@@ -361,7 +361,7 @@ func (p *interleavePusher) pick(list []string) string { return list[p.random.Int
 // run does random things. An error says that something was not done, which is fine
 // where somebody else was quicker.
 func (p *interleavePusher) run(ctx context.Context) {
-	for range 12 {
+	for range 8 {
 		repo := p.pick([]string{"a", "b"})
 		tag := p.pick([]string{p.name, "latest", ""})
 		actions := []func() error{

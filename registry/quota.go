@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"strings"
 	"sync/atomic"
 
 	"regcred.dev"
@@ -246,17 +245,12 @@ func (c *collector) recount(ctx context.Context) error {
 			}
 		}
 	}
-	for info, err := range c.s.blobs.List(ctx, usagePrefix, "") {
-		if err != nil {
-			return err
+	return forEach(ctx, c.s.blobs.List(ctx, usagePrefix, ""), func(ctx context.Context, info Info) error {
+		if counted[info.Key] {
+			return nil
 		}
-		if strings.HasPrefix(info.Key, usagePrefix) && !counted[info.Key] {
-			if err := c.s.blobs.Delete(ctx, info.Key, Condition{}); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+		return c.s.blobs.Delete(ctx, info.Key, Condition{})
+	})
 }
 
 // recount counts anew what an account holds. What was added meanwhile is added to

@@ -26,11 +26,11 @@ func tryPush(t *testing.T, s *registry.Storage, repo, content string) error {
 	return err
 }
 
-// usage returns what is counted in an object below usage/.
-func usage(t *testing.T, m *memBlobs, key string) int64 {
+// usage returns what is counted of repository "a".
+func usage(t *testing.T, m *memBlobs) int64 {
 	t.Helper()
 	var u struct{ Bytes int64 }
-	data, _, err := m.Read(t.Context(), "usage/"+key)
+	data, _, err := m.Read(t.Context(), "usage/repositories/a")
 	if err == nil {
 		err = json.Unmarshal(data, &u)
 	}
@@ -78,7 +78,7 @@ func TestQuota(t *testing.T) {
 		if _, err := s.MountBlob(t.Context(), "b", "a", digest.FromString(hundred("three"))); err != nil {
 			t.Errorf("after a deletion: %v", err)
 		}
-		if got := usage(t, m, "repositories/a"); got != 200 {
+		if got := usage(t, m); got != 200 {
 			t.Errorf("%d bytes are counted", got)
 		}
 		if err := s.DeleteBlob(t.Context(), "a", one); err != nil {
@@ -129,7 +129,7 @@ func TestQuotaAtOnce(t *testing.T) {
 	if pushed.Load() != fit {
 		t.Errorf("%d pushes were accepted, want %d", pushed.Load(), fit)
 	}
-	if got := usage(t, m, "repositories/a"); got != fit*100 {
+	if got := usage(t, m); got != fit*100 {
 		t.Errorf("%d bytes are counted", got)
 	}
 	for i := range 40 {
@@ -140,7 +140,7 @@ func TestQuotaAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if got := usage(t, m, "repositories/a"); got != 0 {
+	if got := usage(t, m); got != 0 {
 		t.Errorf("%d bytes are counted of nothing", got)
 	}
 }
@@ -161,7 +161,7 @@ func TestRecount(t *testing.T) {
 				t.Fatal(err)
 			}
 			collect(t, s, registry.CollectOptions{})
-			if got := usage(t, m, "repositories/a"); got != 200 {
+			if got := usage(t, m); got != 200 {
 				t.Errorf("%s was corrected to %d", lost, got)
 			}
 		}
