@@ -39,7 +39,7 @@ type remembered struct {
 	at    time.Time
 }
 
-// remembersSize is what an entry takes beside its content, in bytes, roughly.
+// rememberedSize is what an entry takes beside its content, in bytes, roughly.
 const rememberedSize = 512
 
 // settled is how old a stamp has to be to be relied on: of two changes shortly

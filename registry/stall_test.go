@@ -69,7 +69,7 @@ func TestSlowUpload(t *testing.T) {
 	conn := h.upload(t, bearer, location)
 	ticks := time.NewTicker(patience / 10)
 	defer ticks.Stop()
-	for _, b := range strings.Split("0123456789ab", "") {
+	for b := range strings.SplitSeq("0123456789ab", "") {
 		<-ticks.C
 		if _, err := io.WriteString(conn, b); err != nil {
 			t.Fatal(err)

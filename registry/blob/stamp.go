@@ -30,7 +30,9 @@ func (d *Dir) Stamp(ctx context.Context, key string) (registry.Stamp, error) {
 		return registry.Stamp{}, notFound(key)
 	}
 	return registry.Stamp{
-		Device: uint64(st.Dev), File: st.Ino, Size: st.Size,
+		Device:    uint64(st.Dev), //nolint:unconvert // another type on other systems
+		File:      st.Ino,
+		Size:      st.Size,
 		ChangedAt: time.Unix(st.Ctim.Unix()),
 	}, nil
 }

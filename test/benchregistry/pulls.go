@@ -24,7 +24,9 @@ func bearerOf(ctx context.Context, s *server) (string, error) {
 		return "", err
 	}
 	defer resp.Body.Close()
-	var answer struct{ Token string }
+	var answer struct {
+		Token string `json:"token"`
+	}
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.Token == "" {
 		return "", fmt.Errorf("no token: %s, %w", resp.Status, err)
 	}

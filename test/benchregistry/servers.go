@@ -114,9 +114,9 @@ func (b *bench) startNginx(ctx context.Context, root string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	temp := ""
+	var temp strings.Builder
 	for _, name := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-		temp += fmt.Sprintf("  %s_temp_path %s/%s;\n", name, dir, name)
+		fmt.Fprintf(&temp, "  %s_temp_path %s/%s;\n", name, dir, name)
 	}
 	// One worker for each core, files sent by the kernel, connections kept.
 	config, err := b.configFile("nginx.conf", fmt.Sprintf(`%sworker_processes auto;
@@ -131,7 +131,7 @@ http {
   keepalive_requests 1000000000;
   server { listen %s; root %s; }
 }
-`, userLine(), dir, dir, temp, addr, root))
+`, userLine(), dir, dir, temp.String(), addr, root))
 	if err != nil {
 		return nil, err
 	}
