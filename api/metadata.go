@@ -50,7 +50,7 @@ func checkMetadata(labels, annotations map[string]*string) error {
 }
 
 func checkKey(kind, key string) error {
-	problem := ""
+	var problem string
 	prefix, name, prefixed := strings.Cut(key, "/")
 	if !prefixed {
 		prefix, name = "", key

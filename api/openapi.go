@@ -58,35 +58,47 @@ func (h *handler) serveContractPage(w http.ResponseWriter, r *http.Request) {
 // contract is what the page shows of the document.
 type contract struct {
 	Info struct {
-		Title, Description, Version string
-	}
-	Paths      map[string]map[string]contractOperation
+		Title       string `json:"title"`
+		Description string `json:"description"`
+	} `json:"info"`
+	Paths      map[string]map[string]contractOperation `json:"paths"`
 	Components struct {
-		Schemas map[string]contractSchema
-	}
+		Schemas map[string]contractSchema `json:"schemas"`
+	} `json:"components"`
 }
 
 type contractOperation struct {
-	Summary, Description string
-	Parameters           []struct{ Name, In, Description string }
-	RequestBody          *contractContent
-	Responses            map[string]contractContent
+	Summary     string                     `json:"summary"`
+	Description string                     `json:"description"`
+	Parameters  []contractParameter        `json:"parameters"`
+	RequestBody *contractContent           `json:"requestBody"`
+	Responses   map[string]contractContent `json:"responses"`
+}
+
+type contractParameter struct {
+	Name        string `json:"name"`
+	In          string `json:"in"`
+	Description string `json:"description"`
 }
 
 type contractContent struct {
-	Description string
-	Content     map[string]struct{ Schema contractSchema }
+	Description string                   `json:"description"`
+	Content     map[string]contractMedia `json:"content"`
+}
+
+type contractMedia struct {
+	Schema contractSchema `json:"schema"`
 }
 
 type contractSchema struct {
-	Ref         string `json:"$ref"`
-	Type        any
-	Format      string
-	Description string
-	Properties  map[string]contractSchema
-	Items       *contractSchema
-	AnyOf       []contractSchema
-	Values      *contractSchema `json:"additionalProperties"`
+	Ref         string                    `json:"$ref"`
+	Type        any                       `json:"type"`
+	Format      string                    `json:"format"`
+	Description string                    `json:"description"`
+	Properties  map[string]contractSchema `json:"properties"`
+	Items       *contractSchema           `json:"items"`
+	AnyOf       []contractSchema          `json:"anyOf"`
+	Values      *contractSchema           `json:"additionalProperties"`
 }
 
 // contractRow is one operation of the page.

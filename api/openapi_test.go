@@ -211,8 +211,7 @@ func (b *builder) reference(t reflect.Type) object {
 	if doc := b.docs[base]; doc != "" {
 		out["description"] = doc
 	}
-	for i := range t.NumField() {
-		field := t.Field(i)
+	for field := range t.Fields() {
 		key, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 		of := b.schema(field.Type)
 		if doc := b.docs[base+"."+field.Name]; doc != "" {

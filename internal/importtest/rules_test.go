@@ -86,7 +86,7 @@ var rules = []rule{
 	{packages: "client", imports: "regcred"},
 	{packages: "api", imports: "regcred imageref keyring catalog deliver registry registry/crane service client",
 		libraries: "github.com/opencontainers/go-digest",
-		tests: "provider/static refresh token"},
+		tests:     "provider/static refresh token"},
 	{packages: "config", imports: "regcred imageref keyring registry token oidctoken", libraries: "go.yaml.in/yaml/v3"},
 
 	{packages: "cmd/...", imports: "regcred/...", libraries: "any"},

@@ -102,7 +102,9 @@ func (s *Store) AuditLog(ctx context.Context, q regcred.AuditQuery) ([]regcred.A
 	if q.Newest {
 		order += ` DESC`
 	}
-	rows, err := s.readers.QueryContext(ctx, `SELECT id, `+auditColumns+` FROM audit`+where+order+` LIMIT ? OFFSET ?`, append(args, q.Limit, q.Offset)...)
+	// Of what is put together here, nothing comes from the query: its values are arguments.
+	selected := `SELECT id, ` + auditColumns + ` FROM audit` + where + order + ` LIMIT ? OFFSET ?`
+	rows, err := s.readers.QueryContext(ctx, selected, append(args, q.Limit, q.Offset)...)
 	if err != nil {
 		return nil, 0, s.fault(ctx, err)
 	}

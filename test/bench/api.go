@@ -268,7 +268,7 @@ func (p *platform) listTime(rounds int) (float64, error) {
 
 // get asks for a document. A json.RawMessage gets the body unread.
 func (p *platform) get(path, token string, out any) error {
-	req, err := http.NewRequest(http.MethodGet, p.server.URL+path, nil)
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, p.server.URL+path, nil)
 	if err != nil {
 		return err
 	}

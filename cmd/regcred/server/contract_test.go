@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -108,10 +109,7 @@ func TestContractTells(t *testing.T) {
 		"another type": {200, func(m map[string]any) { m["accepted"] = "yes" }, false},
 		"no error":     {400, func(map[string]any) {}, false},
 	} {
-		body := map[string]any{}
-		for key, value := range good {
-			body[key] = value
-		}
+		body := maps.Clone(good)
 		test.change(body)
 		data, err := json.Marshal(body)
 		if err != nil {
