@@ -105,6 +105,8 @@ func TestFoundationWrites(t *testing.T) {
 		{fakefoundation.Developer, `{"organization": {"data": {"guid": "other-guid"}}, "space": {"data": {"guid": "dev-guid"}}}`, 422},
 		{fakefoundation.Auditor, space("dev-guid"), 403},
 		{fakefoundation.Nobody, org("acme-guid"), 422},
+		{fakefoundation.Developer, `{"app": {"data": {"guid": "web-guid"}}}`, 422},
+		{fakefoundation.Root, `{"app": {"data": {"guid": "web-guid"}}}`, 422},
 	} {
 		body := `{"location": "new.example.com/` + test.user + `", "username": "u", "password": "p", "relationships": ` + test.relationships + `}`
 		status, answer := r.do(http.MethodPost, "/v3/registry_credentials", f.UAA.Token(test.user), body)
@@ -122,8 +124,72 @@ func TestFoundationWrites(t *testing.T) {
 	if status, _ := r.do(http.MethodDelete, "/v3/registry_credentials/"+guids["web.example.com"], f.UAA.Token(fakefoundation.Developer), ""); status != http.StatusNoContent {
 		t.Errorf("the developer deletes an app's: %d", status)
 	}
-	if status, body := r.do(http.MethodGet, "/regcred/v1/resolve?image=web.example.com/x&organization=acme-guid&space=dev-guid&app=web-guid", f.UAA.Token(fakefoundation.Developer), ""); status != http.StatusOK || !strings.Contains(body, `"match":null`) {
-		t.Errorf("a deleted credential still resolves: %d %s", status, body)
+}
+
+// match returns the location of what an image resolves to at the scope of a query, ""
+// where nothing matches.
+func (r *running) match(token, image, query string) string {
+	r.t.Helper()
+	status, body := r.do(http.MethodGet, "/regcred/v1/resolve?image="+image+query, token, "")
+	var got client.Resolution
+	if err := json.Unmarshal([]byte(body), &got); err != nil || status != http.StatusOK {
+		r.t.Fatalf("resolve %s%s: %d %s", image, query, status, body)
+	}
+	if got.Match == nil {
+		return ""
+	}
+	return got.Match.Location
+}
+
+// TestStoredCredentialsServeApps resolves images for apps, whose space and organization
+// are asked for.
+func TestStoredCredentialsServeApps(t *testing.T) {
+	r, f, _ := inFoundation(t)
+	f.CAPI.AddApp("worker-guid", "worker", "dev-guid")
+	f.CAPI.AddApp("lab-app-guid", "lab-app", "lab-guid")
+	r.create("dev.example.com/of-web", regcred.AppScope("acme-guid", "dev-guid", "web-guid"), "x")
+	developer, root := f.UAA.Token(fakefoundation.Developer), f.UAA.Token(fakefoundation.Root)
+	for _, test := range []struct{ token, app, image, want string }{
+		{developer, "web-guid", "foundation.example.com/x", "foundation.example.com"},
+		{developer, "web-guid", "acme.example.com/x", "acme.example.com"},
+		{developer, "web-guid", "dev.example.com/x", "dev.example.com"},
+		{developer, "web-guid", "web.example.com/x", "web.example.com"},
+		{developer, "web-guid", "dev.example.com/of-web/x", "dev.example.com/of-web"}, // the app's own comes first
+		{developer, "web-guid", "prod.example.com/x", ""},
+		{developer, "web-guid", "other.example.com/x", ""},
+		{developer, "web-guid", "public.example.org/x", ""},
+		{developer, "worker-guid", "acme.example.com/x", "acme.example.com"},
+		{developer, "worker-guid", "dev.example.com/x", "dev.example.com"},
+		{developer, "worker-guid", "dev.example.com/of-web/x", "dev.example.com"},
+		{developer, "worker-guid", "web.example.com/x", ""}, // another app's
+		{root, "lab-app-guid", "foundation.example.com/x", "foundation.example.com"},
+		{root, "lab-app-guid", "other.example.com/x", "other.example.com"},
+		{root, "lab-app-guid", "acme.example.com/x", ""},
+	} {
+		if got := r.match(test.token, test.image, "&app="+test.app); got != test.want {
+			t.Errorf("%s for %s resolves to %q, want %q", test.image, test.app, got, test.want)
+		}
+	}
+}
+
+// TestDeletedStopsResolving deletes what serves an app: the next one serves it, or none.
+func TestDeletedStopsResolving(t *testing.T) {
+	r, f, guids := inFoundation(t)
+	next := r.create("dev.example.com", regcred.OrgScope("acme-guid"), "x").GUID
+	developer := f.UAA.Token(fakefoundation.Developer)
+	for _, step := range []struct{ user, guid, before, after string }{
+		{fakefoundation.Developer, guids["dev.example.com"], "dev.example.com", "dev.example.com"},
+		{fakefoundation.Manager, next, "dev.example.com", ""},
+	} {
+		if got := r.match(developer, "dev.example.com/x", "&app=web-guid"); got != step.before {
+			t.Errorf("before: %q, want %q", got, step.before)
+		}
+		if status, body := r.do(http.MethodDelete, "/v3/registry_credentials/"+step.guid, f.UAA.Token(step.user), ""); status != http.StatusNoContent {
+			t.Fatalf("%s deletes: %d %s", step.user, status, body)
+		}
+		if got := r.match(developer, "dev.example.com/x", "&app=web-guid"); got != step.after {
+			t.Errorf("after: %q, want %q", got, step.after)
+		}
 	}
 }
 
