@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -48,6 +49,7 @@ func scriptParams(dir string) testscript.Params {
 			"packimage":   packImage,
 			"eventually":  eventually,
 			"certificate": certificate,
+			"losecontent": loseContent,
 		},
 	}
 }
@@ -130,6 +132,24 @@ func certificate(ts *testscript.TestScript, _ bool, args []string) {
 		".crt": {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, ".key": {Type: "PRIVATE KEY", Bytes: key},
 	} {
 		ts.Check(os.WriteFile(ts.MkAbs(args[0]+suffix), pem.EncodeToMemory(block), 0o600))
+	}
+}
+
+// losecontent DIR removes the files below a directory.
+func loseContent(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: losecontent DIR")
+	}
+	removed := 0
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[0]), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		removed++
+		return os.Remove(path)
+	}))
+	if removed == 0 {
+		ts.Fatalf("there is nothing in %s", args[0])
 	}
 }
 

@@ -84,6 +84,7 @@ func TestNoSecretIsPrinted(t *testing.T) {
 	}
 	secretFile := write("secret", "canary-file-99d0/+\n")
 	badConfig := write("bad.yaml", "credentials:\n  - {location: a.example.com, username: u, password: canary-config-1f6a/+}\n")
+	bucketConfig := write("bucket.yaml", "registry: {storage: {s3: {bucket: acme, endpoint: 'http://127.0.0.1:1', access_key_id: key, secret_access_key: 'file:"+secretFile+"'}}}\n")
 	notArchive := write("archive", "canary-file-99d0/+")
 	cases := map[string][][]string{
 		"regcred serve":                {{"serve", "--config", badConfig}},
@@ -119,6 +120,14 @@ func TestNoSecretIsPrinted(t *testing.T) {
 		"regcred token delete":       {{"token", "delete", "none"}},
 		"regcred audit":              {{"audit"}, {"audit", "--refused", "-o", "json"}, {"audit", "--since", "soon"}},
 		"regcred target confirm":     {{"target", "confirm", "none"}},
+		"regcred registry ls":        {{"registry", "ls"}, {"registry", "ls", "acme/app"}},
+		"regcred registry history":   {{"registry", "history", "acme/app:1"}},
+		"regcred registry rollback":  {{"registry", "rollback", "acme/app:1"}},
+		"regcred registry delete":    {{"registry", "delete", "acme/app:1"}},
+		"regcred registry gc":        {{"registry", "gc"}},
+		"regcred registry status":    {{"registry", "status", "--deep"}},
+		"regcred registry stats":     {{"registry", "stats"}},
+		"regcred registry setup":     {{"registry", "setup", "--config", badConfig}, {"registry", "setup", "--config", bucketConfig}, {"registry", "setup", "--config", bucketConfig, "--print-policy"}},
 		"regcred resolve":            {{"resolve", "b.example.com/x"}, {"resolve", "b.example.com/x", "-o", "json"}},
 		"regcred publish":            {{"publish", notArchive, "a:1"}, {"publish", "-", "a:1"}, {"publish", dir, "a:1"}},
 		"regcred status":             {{"status"}, {"status", "-o", "json"}},

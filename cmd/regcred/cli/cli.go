@@ -91,7 +91,7 @@ its data directory (REGCRED_DATA_DIR, default ./regcred-data).`,
 	}
 	holds(root,
 		p.serveCommand(), p.deisCommand(), p.rancherCommand(), p.startCommand(), p.demoCommand(), p.versionCommand(),
-		p.credentialCommand(), p.providerCommand(), p.tokenCommand(), p.targetCommand(), p.auditCommand(),
+		p.credentialCommand(), p.providerCommand(), p.tokenCommand(), p.targetCommand(), p.auditCommand(), p.registryCommand(),
 		p.resolveCommand(), p.dockerConfigCommand(), p.publishCommand(), p.statusCommand(), p.uninstallCommand(),
 	)
 	root.SetVersionTemplate("regcred {{.Version}}\n")

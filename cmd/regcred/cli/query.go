@@ -141,6 +141,7 @@ func (p *Program) statusCommand() *cobra.Command {
 func describeStatus(w io.Writer, st client.Status) {
 	fmt.Fprintf(w, "regcred %s at %s, store %s, revision %d\n", st.Version, st.URL, st.StoreID, st.Revision)
 	fmt.Fprintf(w, "%s, next renewal %s\n", count(st.Credentials, "credential"), nextRenewal(st.NextRenewal))
+	describeImages(w, st.Images)
 	if len(st.Problems) == 0 && st.Credentials > 0 {
 		fmt.Fprintln(w, "every credential has a good login")
 	}

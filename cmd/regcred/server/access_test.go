@@ -3,6 +3,7 @@ package server_test
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,6 +12,30 @@ import (
 	"regcred.dev/client"
 	"regcred.dev/config"
 )
+
+// access is a request, and the status that each role gets.
+type access struct {
+	method, path, body string
+	want               want
+}
+
+type want map[regcred.Role]int
+
+// upkeepAccess are the requests of the registry's upkeep.
+func upkeepAccess(adminOnly func(status int) want) []access {
+	return []access{
+		{"GET", "/regcred/v1/registry/repositories", "", adminOnly(200)},
+		{"GET", "/regcred/v1/registry/tags?repository=acme/app", "", adminOnly(404)},
+		{"GET", "/regcred/v1/registry/history?repository=acme/app&tag=1", "", adminOnly(404)},
+		{"GET", "/regcred/v1/registry/statistics", "", adminOnly(200)},
+		{"POST", "/regcred/v1/registry/tags/actions/rollback?repository=acme/app&tag=1", "", adminOnly(404)},
+		{"DELETE", "/regcred/v1/registry/tags?repository=acme/app&tag=1", "", adminOnly(404)},
+		{"DELETE", "/regcred/v1/registry/manifests?repository=acme/app&digest=sha256:" + strings.Repeat("0", 64), "", adminOnly(404)},
+		{"POST", "/regcred/v1/registry/actions/collect", "", adminOnly(200)},
+		{"POST", "/regcred/v1/registry/actions/collect?dry_run=true", "", adminOnly(200)},
+		{"POST", "/regcred/v1/registry/actions/check?deep=true", "", adminOnly(200)},
+	}
+}
 
 // TestAccess is the authorization matrix: every route, for every role that an API
 // token can have, at its own scope, a narrower, a wider and a foreign one.
@@ -36,7 +61,6 @@ func TestAccess(t *testing.T) {
 	}
 	const create = `{"location": "new.example.com", "username": "u", "password": "p"}`
 	const createApp = `{"location": "new.example.com", "username": "u", "password": "p", "relationships": {"organization": {"data": {"guid": "acme"}}, "space": {"data": {"guid": "dev"}}, "app": {"data": {"guid": "web"}}}}`
-	type want map[regcred.Role]int
 	// A puller may pull, and know of no credential; to the API a pusher is the same.
 	scoped := func(status, puller int) want { // what the scope's own callers get
 		return want{regcred.RoleAdmin: 200, regcred.RoleReader: status, regcred.RoleTarget: status, regcred.RolePuller: puller}
@@ -52,10 +76,7 @@ func TestAccess(t *testing.T) {
 	for _, pattern := range api.Routes() {
 		uncovered[pattern] = true
 	}
-	for _, test := range []struct {
-		method, path, body string
-		want               want
-	}{
+	for _, test := range slices.Concat(upkeepAccess(adminOnly), []access{
 		{"GET", "/v3/registry_credentials", "", scoped(200, 200)}, // none for the puller
 		{"GET", "/v3/registry_credentials/" + own, "", scoped(200, 404)},
 		{"GET", "/v3/registry_credentials/" + wide, "", scoped(200, 404)},
@@ -82,16 +103,6 @@ func TestAccess(t *testing.T) {
 		{"POST", "/regcred/v1/targets/actions/confirm?name=none", "", adminOnly(404)},
 		{"GET", "/regcred/v1/tokens", "", adminOnly(200)},
 		{"GET", "/regcred/v1/audit", "", adminOnly(200)},
-		{"GET", "/regcred/v1/registry/repositories", "", adminOnly(200)},
-		{"GET", "/regcred/v1/registry/tags?repository=acme/app", "", adminOnly(404)},
-		{"GET", "/regcred/v1/registry/history?repository=acme/app&tag=1", "", adminOnly(404)},
-		{"GET", "/regcred/v1/registry/statistics", "", adminOnly(200)},
-		{"POST", "/regcred/v1/registry/tags/actions/rollback?repository=acme/app&tag=1", "", adminOnly(404)},
-		{"DELETE", "/regcred/v1/registry/tags?repository=acme/app&tag=1", "", adminOnly(404)},
-		{"DELETE", "/regcred/v1/registry/manifests?repository=acme/app&digest=sha256:" + strings.Repeat("0", 64), "", adminOnly(404)},
-		{"POST", "/regcred/v1/registry/actions/collect", "", adminOnly(200)},
-		{"POST", "/regcred/v1/registry/actions/collect?dry_run=true", "", adminOnly(200)},
-		{"POST", "/regcred/v1/registry/actions/check?deep=true", "", adminOnly(200)},
 		{"POST", "/regcred/v1/tokens", `{"name": "x", "role": "reader"}`, adminOnly(201)},
 		{"POST", "/regcred/v1/tokens", `{"name": "x", "role": "pusher", "repositories": ["acme/*"]}`, adminOnly(201)},
 		{"DELETE", "/regcred/v1/tokens/none", "", adminOnly(404)},
@@ -99,7 +110,7 @@ func TestAccess(t *testing.T) {
 		{"POST", "/regcred/v1/app_registry_credentials", createApp, adminOnly(201)},
 		{"DELETE", "/v3/registry_credentials/" + foreign, "", want{regcred.RoleReader: 404, regcred.RoleTarget: 404, regcred.RolePuller: 404, regcred.RoleAdmin: 204}},
 		{"DELETE", "/v3/registry_credentials/" + own, "", change(204)},
-	} {
+	}) {
 		name := test.method + " " + test.path
 		delete(uncovered, patternOf(test.method, test.path))
 		for _, nobody := range []string{"", "rcat_unknown_token", tokens[regcred.RoleAdmin] + "x"} {

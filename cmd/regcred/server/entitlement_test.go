@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -85,7 +86,7 @@ func entitlement(t *testing.T, path string) (list []pkix.Extension) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		list = append(list, pkix.Extension{Id: append(arc[:len(arc):len(arc)], e.id...), Value: der})
+		list = append(list, pkix.Extension{Id: append(slices.Clip(arc), e.id...), Value: der})
 	}
 	return list
 }

@@ -38,7 +38,7 @@ const collectInterval = 6 * time.Hour
 // openImages opens the registry.
 func (s *Server) openImages(ctx context.Context, metrics prometheus.Registerer) (err error) {
 	c, im := s.cfg.Registry, &s.images
-	dir := cmp.Or(c.Directory, s.path(registryName))
+	dir := cmp.Or(c.Directory, s.path(RegistryName))
 	if c.Bucket != nil {
 		dir = cmp.Or(c.Bucket.SpoolDir, dir)
 	}

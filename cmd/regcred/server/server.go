@@ -41,7 +41,7 @@ const (
 	AdminTokenName = "admin.token"  // an API token of the role admin
 	databaseName   = "regcred.db"
 	keyName        = "seal.key"
-	registryName   = "registry"
+	RegistryName   = "registry"
 )
 
 // shutdownTimeout bounds how long requests under way may take to end.
