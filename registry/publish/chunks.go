@@ -136,6 +136,12 @@ func (c *chunks) commit() (desc ocispec.Descriptor, present bool, err error) {
 	if err := c.wait(); err != nil {
 		return desc, false, err
 	}
+	if _, ok := c.upload.(Spooler); ok {
+		if present, err := c.w.has(c.ctx, desc.Digest); present || err != nil {
+			_ = c.upload.Cancel() // what it held is there
+			return desc, present, err
+		}
+	}
 	_, err = c.upload.Commit(desc.Digest)
 	return desc, false, err
 }

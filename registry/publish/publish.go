@@ -33,6 +33,18 @@ type Linker interface {
 	LinkBlob(ctx context.Context, repo string, desc ociregistry.Descriptor, url string) error
 }
 
+// Sharer is a Destination in which a content of one repository can become part of another
+// without being sent.
+type Sharer interface {
+	// ShareBlob makes a content that any repository has part of repo. Errors:
+	// ociregistry.ErrBlobUnknown where none has.
+	ShareBlob(ctx context.Context, repo string, digest ociregistry.Digest) (ociregistry.Descriptor, error)
+}
+
+// Spooler is an ociregistry.BlobWriter that keeps content on this machine until Commit:
+// what turns out to be there already need not be sent.
+type Spooler interface{ Spooled() }
+
 // DefaultWorkers is how many contents are sent at once.
 const DefaultWorkers = 2
 

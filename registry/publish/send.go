@@ -182,9 +182,12 @@ func (p *publisher) push(ctx context.Context, desc ocispec.Descriptor, r io.Read
 	return err
 }
 
-// has reports whether the repository has a content.
+// has reports whether the repository has a content, or can have it from another one.
 func (p *publisher) has(ctx context.Context, digest ociregistry.Digest) (bool, error) {
 	desc, err := p.dst.ResolveBlob(ctx, p.repo, digest)
+	if sharer, ok := p.dst.(Sharer); ok && isUnknown(err) {
+		desc, err = sharer.ShareBlob(ctx, p.repo, digest)
+	}
 	if isUnknown(err) {
 		return false, nil
 	}

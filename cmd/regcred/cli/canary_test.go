@@ -129,7 +129,8 @@ func TestNoSecretIsPrinted(t *testing.T) {
 		"regcred registry stats":     {{"registry", "stats"}},
 		"regcred registry setup":     {{"registry", "setup", "--config", badConfig}, {"registry", "setup", "--config", bucketConfig}, {"registry", "setup", "--config", bucketConfig, "--print-policy"}},
 		"regcred resolve":            {{"resolve", "b.example.com/x"}, {"resolve", "b.example.com/x", "-o", "json"}},
-		"regcred publish":            {{"publish", notArchive, "a:1"}, {"publish", "-", "a:1"}, {"publish", dir, "a:1"}},
+		"regcred publish":            {{"publish", notArchive, "a:1"}, {"publish", "-", "a:1"}, {"publish", dir, "a:1"}, {"publish", notArchive, "--to", "s3://u:canary-file-99d0/+@b"}},
+		"regcred raas":               {{"raas", "acme.bucket", "app", notArchive}, {"raas", "acme.bucket", "app", "-"}},
 		"regcred status":             {{"status"}, {"status", "-o", "json"}},
 	}
 	releases := map[string][][]string{

@@ -82,8 +82,8 @@ func (p *Program) root() *cobra.Command {
 renews those before they expire, delivers them where images are pulled, and
 serves images itself.
 
-Commands other than serve, deis, rancher, demo and uninstall talk to a server: the
-one that REGCRED_SERVER and REGCRED_TOKEN name, else the local one by the socket in
+Commands other than serve, deis, rancher, raas, demo and uninstall talk to a server:
+the one that REGCRED_SERVER and REGCRED_TOKEN name, else the local one by the socket in
 its data directory (REGCRED_DATA_DIR, default ./regcred-data).`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -92,7 +92,7 @@ its data directory (REGCRED_DATA_DIR, default ./regcred-data).`,
 	holds(root,
 		p.serveCommand(), p.deisCommand(), p.rancherCommand(), p.startCommand(), p.demoCommand(), p.versionCommand(),
 		p.credentialCommand(), p.providerCommand(), p.tokenCommand(), p.targetCommand(), p.auditCommand(), p.registryCommand(),
-		p.resolveCommand(), p.dockerConfigCommand(), p.publishCommand(), p.statusCommand(), p.uninstallCommand(),
+		p.resolveCommand(), p.dockerConfigCommand(), p.publishCommand(), p.raasCommand(), p.statusCommand(), p.uninstallCommand(),
 	)
 	root.SetVersionTemplate("regcred {{.Version}}\n")
 	root.SetIn(p.Stdin)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
@@ -26,11 +25,15 @@ type published struct {
 	Absent    []string      `json:"absent,omitempty"` // listed in the archive, but not in it
 	Sent      int           `json:"sent"`
 	Present   int           `json:"present"`
+	Linked    int           `json:"linked,omitempty"` // because of a mask
 	SentBytes int64         `json:"sent_bytes"`
 }
 
 type publishFlags struct {
 	to, compression, spoolDir string
+	public                    bool
+	s3                        s3Flags
+	mask                      maskFlags
 	out                       outputFlag
 }
 
@@ -38,17 +41,25 @@ func (p *Program) publishCommand() *cobra.Command {
 	var f publishFlags
 	cmd := &cobra.Command{
 		Use:   "publish ARCHIVE [NAME[:TAG]]",
-		Short: "Publish the images of an export file to the server's registry",
-		Long: `Publish the images of an export file to the server's registry. ARCHIVE is what
-'docker save' writes, or an OCI image layout: a tar, plain or compressed by gzip or
-zstd, a directory, or - for standard input.
+		Short: "Publish the images of an export file to a registry, a bucket or a directory",
+		Long: `Publish the images of an export file to the server's registry, or with --to into a
+bucket or a directory that any web server can serve. ARCHIVE is what 'docker save' or
+Pulp 2 writes, or an OCI image layout: a tar, plain or compressed by gzip or zstd, a
+directory, an https URL, or - for standard input.
 
 Without a NAME each image keeps the name that the archive gives it, less its
 registry host. Several images in one archive can only be published under their own
 names; where one fails, those before it stay published. The tag appears last: nobody
-ever pulls half an image.`,
+ever pulls half an image. What is there already is not sent again.
+
+A bucket's login is that of AWS's own tools: AWS_ACCESS_KEY_ID and
+AWS_SECRET_ACCESS_KEY, or ~/.aws/credentials. docs/registry-static.md has how a web
+server or CDN serves a bucket or a directory.`,
 		Example: `  docker save acme/app:1.0 | regcred publish -
-  regcred publish app.tar acme/app:1.0`,
+  regcred publish app.tar acme/app:1.0
+  regcred publish app.tar acme/app:1.0 --to s3://acme-images/registry
+  regcred publish app.tar acme/app:1.0 --to file:///srv/registry
+  regcred publish app.tar acme/app:1.0 --mask-owner https://registry.example.com --mask-repository base`,
 		Args: wantArgs(cobra.RangeArgs(1, 2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := ""
@@ -58,56 +69,74 @@ ever pulls half an image.`,
 			return p.publish(cmd.Context(), args[0], name, f)
 		},
 	}
-	cmd.Flags().StringVar(&f.to, "to", "", "regcred server to publish to, http[s]://HOST[:PORT], with the API token REGCRED_TOKEN (default: the server that other commands talk to)")
+	cmd.Flags().StringVar(&f.to, "to", "", "where to publish: http[s]://HOST[:PORT] of a regcred server, with the API token REGCRED_TOKEN; s3://BUCKET[/PREFIX]; or file://DIRECTORY (default: the server that other commands talk to)")
+	cmd.Flags().BoolVar(&f.public, "public", false, "have the bucket's policy let anybody read what is published")
 	cmd.Flags().StringVar(&f.compression, "compression", "fast", "of layers that the archive holds uncompressed: fast, better, best or none")
-	cmd.Flags().StringVar(&f.spoolDir, "spool-dir", "", "where compressed archives are unpacked to (default: the directory for temporary files)")
+	cmd.Flags().StringVar(&f.spoolDir, "spool-dir", "", "where archives are unpacked to, and layers that a bucket gets compressed (default: the directory for temporary files)")
+	f.mask.add(cmd)
+	f.s3.add(cmd)
 	f.out.add(cmd)
 	return cmd
 }
 
-func (p *Program) publish(ctx context.Context, path, name string, f publishFlags) error {
+func (p *Program) publish(ctx context.Context, path, name string, f publishFlags) (err error) {
 	compression, err := publish.ParseCompression(f.compression)
 	if err != nil {
 		return &usageError{err}
 	}
-	dst, err := p.destination(ctx, f.to)
+	masks, err := f.mask.masks(ctx)
 	if err != nil {
 		return err
 	}
-	stdin := p.Stdin
-	if path == archive.Stdin {
-		stdin = interruptible(ctx, stdin)
+	dst, err := p.destination(ctx, f)
+	if err != nil {
+		return err
 	}
-	a, err := archive.Open(ctx, path, archive.Options{SpoolDir: f.spoolDir, Stdin: stdin})
+	defer func() { err = errors.Join(err, dst.Close()) }()
+	m := newMeter(p.Stderr)
+	defer m.end()
+	a, err := p.openArchive(ctx, path, f.spoolDir, m)
 	if err != nil {
 		return err
 	}
 	defer a.Close()
+	for _, warning := range a.Warnings() {
+		fmt.Fprintln(m, warning)
+	}
 	targets, err := publishTargets(a.Images(), name)
 	if err != nil {
 		return err
 	}
-	results, err := p.publishAll(ctx, dst, targets, compression)
+	results, err := publishAll(ctx, dst, targets, m, publish.Options{Compression: compression, Masks: masks})
+	m.end()
 	// Those that were published stay so, also where a later one fails.
 	return errors.Join(f.out.write(p.Stdout, results, func(w io.Writer) { describePublished(w, results) }), err)
 }
 
+// openArchive opens an archive, and shows how far that is where it takes long.
+func (p *Program) openArchive(ctx context.Context, path, spoolDir string, m *meter) (*archive.Archive, error) {
+	stdin := p.Stdin
+	if path == archive.Stdin {
+		stdin = interruptible(ctx, stdin)
+	}
+	return archive.Open(ctx, path, archive.Options{SpoolDir: spoolDir, Stdin: stdin, Progress: m.opening()})
+}
+
 // publishAll publishes images one after the other, until one fails. It returns
 // those that are published in any case.
-func (p *Program) publishAll(ctx context.Context, dst destination, targets []publishTarget, c publish.Compression) ([]published, error) {
+func publishAll(ctx context.Context, dst destination, targets []publishTarget, m *meter, o publish.Options) ([]published, error) {
 	results := []published{}
-	stderr := &lockedWriter{w: p.Stderr} // several contents are sent at once
 	for _, t := range targets {
 		name := t.repository + ":" + t.tag
-		r, err := publish.Publish(ctx, dst.registry, t.image, t.repository, t.tag, publish.Options{
-			Compression: c, Progress: progress(stderr, t), Log: slog.New(&retryLog{w: stderr, image: name}),
-		})
+		o.Progress, o.Log = m.publishing(name), slog.New(&retryLog{w: m, image: name})
+		o.Linked = func(layer, url string) { fmt.Fprintf(printable{m}, "%s: layer %s stays at %s\n", name, layer, url) }
+		r, err := publish.Publish(ctx, dst.registry, t.image, t.repository, t.tag, o)
 		if err != nil {
 			return results, fmt.Errorf("publish %s: %w", name, err)
 		}
 		results = append(results, published{
 			Image: dst.host + "/" + name, Digest: r.Root.Digest, Platforms: t.image.Platforms(), Absent: t.image.Absent,
-			Sent: r.Sent, Present: r.Present, SentBytes: r.SentBytes,
+			Sent: r.Sent, Present: r.Present, Linked: r.Linked, SentBytes: r.SentBytes,
 		})
 	}
 	return results, nil
@@ -117,6 +146,9 @@ func describePublished(w io.Writer, results []published) {
 	for _, r := range results {
 		fmt.Fprintf(w, "published %s@%s\n%s sent (%.1f MB), %d already there\n",
 			r.Image, r.Digest, count(r.Sent, "content"), float64(r.SentBytes)/1e6, r.Present)
+		if r.Linked > 0 {
+			fmt.Fprintf(w, "%s left to the owner\n", count(r.Linked, "layer"))
+		}
 		if len(r.Absent) > 0 {
 			fmt.Fprintf(w, "the archive lists %s too, but does not hold it\n", strings.Join(r.Absent, ", "))
 		}
@@ -176,19 +208,4 @@ func splitName(name string) (repository, tag string, err error) {
 		tag = "latest"
 	}
 	return repository, tag, nil
-}
-
-// progress reports to w, at most once a second and a line each time.
-func progress(w io.Writer, t publishTarget) func(publish.Progress) {
-	start := time.Now()
-	last := start
-	return func(now publish.Progress) {
-		if time.Since(last) < time.Second {
-			return
-		}
-		last = time.Now()
-		rate := float64(now.BytesDone) / 1e6 / time.Since(start).Seconds()
-		fmt.Fprintf(w, "%s:%s: %d of %d contents, %.1f of %.1f MB, %.0f MB/s\n",
-			t.repository, t.tag, now.Done, now.Contents, float64(now.BytesDone)/1e6, float64(now.Bytes)/1e6, rate)
-	}
 }

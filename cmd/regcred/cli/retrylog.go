@@ -5,21 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"sync"
 )
-
-// lockedWriter lets several goroutines write to w, a line each.
-type lockedWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-// Write implements io.Writer.
-func (l *lockedWriter) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(p)
-}
 
 // retryLog prints what package publish logs, one plain line for each content that
 // it sends again.
