@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,38 +28,32 @@ type setupReport struct {
 	Hints   []string       `json:"hints"`
 }
 
-func newSetupReport(storage string, r bucket.Report) setupReport {
-	return setupReport{Storage: storage, OK: r.OK(), Created: r.Created, Checks: r.Checks, Hints: append([]string{}, r.Hints...)}
-}
-
 func (p *Program) registrySetup() *cobra.Command {
 	var out outputFlag
-	var file string
-	var create, policy, public bool
+	var f setupFlags
 	cmd := &cobra.Command{
-		Use: "setup", Args: wantArgs(cobra.NoArgs),
+		Use: "setup [s3://BUCKET[/PREFIX]]", Args: wantArgs(cobra.MaximumNArgs(1)),
 		Short: "Try everything that the registry does with its bucket or directory",
-		Long: `Try, one by one, everything that the registry does with the bucket or directory of a
-configuration, and say what is missing. It runs here, with the bucket's login of the
-configuration, or else of AWS's own tools; no server is needed. It leaves nothing
-behind. With --create a bucket that does not exist is made; a directory is made in any
-case. The exit code is 1 where something is missing.
+		Long: `Try, one by one, everything that the registry does with a bucket, or with the bucket or
+directory of a configuration, and say what is missing. It runs here, with the bucket's
+login of the configuration, or else of AWS's own tools; no server is needed. It leaves
+nothing behind. With --create a bucket that does not exist is made; a directory is made
+in any case. The exit code is 1 where something is missing.
 
 --print-policy prints the IAM policy that the bucket's user needs, and
 --print-public-policy the bucket policy for a registry that is served from the bucket
 alone (docs/registry-static.md); neither asks the bucket.`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg := config.Default()
-			if file != "" {
-				var err error
-				if cfg, err = config.Load(file); err != nil {
-					return err
-				}
+		Example: `  regcred registry setup --config regcred.yaml --create
+  regcred registry setup s3://acme-images/registry --print-public-policy`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			place, err := p.setupPlace(args, f)
+			if err != nil {
+				return err
 			}
-			if policy || public {
-				return p.printPolicies(cfg.Registry.Bucket, policy, public)
+			if f.policy || f.public {
+				return p.printPolicies(place.bucket, f)
 			}
-			report, err := p.setUpRegistry(cmd.Context(), cfg, create)
+			report, err := place.setUp(cmd.Context(), f.create)
 			if err != nil {
 				return err
 			}
@@ -72,40 +67,90 @@ alone (docs/registry-static.md); neither asks the bucket.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&file, "config", "", "configuration file (regcred.yaml); without one it is the directory in the data directory")
-	flags.BoolVar(&create, "create", false, "make the bucket where there is none")
-	flags.BoolVar(&policy, "print-policy", false, "print the IAM policy that the bucket's user needs")
-	flags.BoolVar(&public, "print-public-policy", false, "print the bucket policy that lets anybody read")
+	flags.StringVar(&f.config, "config", "", "configuration file (regcred.yaml); without one, and without a bucket, it is the directory in the data directory")
+	flags.BoolVar(&f.create, "create", false, "make the bucket where there is none")
+	flags.BoolVar(&f.policy, "print-policy", false, "print the IAM policy that the bucket's user needs")
+	flags.BoolVar(&f.public, "print-public-policy", false, "print the bucket policy that lets anybody read")
+	f.s3.add(cmd)
 	out.add(cmd)
 	return cmd
 }
 
-func (p *Program) printPolicies(b *config.Bucket, access, public bool) error {
-	if b == nil {
-		return usagef("policies are for a bucket: name a configuration that has one, with --config")
+type setupFlags struct {
+	config                 string
+	create, policy, public bool
+	s3                     s3Flags
+}
+
+// setupPlace is where images are to be kept: in a bucket, or else in a directory.
+type setupPlace struct {
+	where     string // in words
+	bucket    *bucket.Options
+	directory string
+}
+
+// setupPlace returns the place that arguments and flags name.
+func (p *Program) setupPlace(args []string, f setupFlags) (setupPlace, error) {
+	if len(args) > 0 {
+		rest, ok := strings.CutPrefix(args[0], "s3://")
+		switch {
+		case !ok:
+			return setupPlace{}, usagef("%q: write s3://BUCKET[/PREFIX], or name a configuration with --config", args[0])
+		case f.config != "":
+			return setupPlace{}, usagef("--config names a place, and so does %s: leave one out", args[0])
+		}
+		name, prefix, err := splitBucket(rest)
+		if err != nil {
+			return setupPlace{}, err
+		}
+		o, err := f.s3.options(p.Getenv, name, prefix)
+		return setupPlace{where: "bucket " + rest, bucket: &o}, err
 	}
-	if access {
-		fmt.Fprint(p.Stdout, bucket.AccessPolicy(b.Name, b.Prefix))
+	if f.s3.given() {
+		return setupPlace{}, usagef("--s3-... are for a bucket that is named s3://BUCKET: a configuration has settings of its own")
 	}
-	if public {
-		fmt.Fprint(p.Stdout, bucket.PublicReadPolicy(b.Name, b.Prefix))
+	cfg := config.Default()
+	if f.config != "" {
+		var err error
+		if cfg, err = config.Load(f.config); err != nil {
+			return setupPlace{}, err
+		}
+	}
+	dir := cmp.Or(cfg.Registry.Directory, filepath.Join(cmp.Or(cfg.DataDir, p.dataDir()), server.RegistryName))
+	place := setupPlace{where: server.Where(cfg.Registry, dir), directory: dir}
+	if cfg.Registry.Bucket == nil {
+		return place, nil
+	}
+	o, err := server.BucketOptions(cfg.Registry.Bucket)
+	place.bucket = &o
+	return place, err
+}
+
+func (p *Program) printPolicies(o *bucket.Options, f setupFlags) error {
+	if o == nil {
+		return usagef("policies are for a bucket: name it, s3://BUCKET[/PREFIX], or a configuration that has one")
+	}
+	if f.policy {
+		fmt.Fprint(p.Stdout, bucket.AccessPolicy(o.Bucket, o.Prefix))
+	}
+	if f.public {
+		fmt.Fprint(p.Stdout, bucket.PublicReadPolicy(o.Bucket, o.Prefix))
 	}
 	return nil
 }
 
-// setUpRegistry tries what a configuration keeps images in.
-func (p *Program) setUpRegistry(ctx context.Context, cfg config.Config, create bool) (setupReport, error) {
-	c := cfg.Registry
-	if c.Bucket != nil {
-		o, err := server.BucketOptions(c.Bucket)
-		if err != nil {
-			return setupReport{}, err
-		}
-		report, err := bucket.Setup(ctx, o, create)
-		return newSetupReport(server.Where(c, ""), report), err
+// setUp tries the place.
+func (place setupPlace) setUp(ctx context.Context, create bool) (setupReport, error) {
+	report := bucket.Report{}
+	var err error
+	if place.bucket != nil {
+		report, err = bucket.Setup(ctx, *place.bucket, create)
+	} else {
+		report.Checks = checkDirectory(ctx, place.directory)
 	}
-	dir := cmp.Or(c.Directory, filepath.Join(cmp.Or(cfg.DataDir, p.dataDir()), server.RegistryName))
-	return newSetupReport(server.Where(c, dir), bucket.Report{Checks: checkDirectory(ctx, dir)}), nil
+	return setupReport{
+		Storage: place.where, OK: report.OK(), Created: report.Created, Checks: report.Checks, Hints: append([]string{}, report.Hints...),
+	}, err
 }
 
 // checkDirectory tries what the registry does with a directory, by an object of its own.
