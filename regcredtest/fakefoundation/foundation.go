@@ -14,14 +14,22 @@ import (
 )
 
 // The users, each of whom has the role that the name says; Nobody has none. Root is an
-// admin.
+// admin, and Watcher a global auditor.
 const (
 	Root      = "root"
+	Watcher   = "watcher"
 	Manager   = "manager"   // organization_manager of acme
+	Member    = "member"    // organization_user of acme
 	Developer = "developer" // space_developer of acme's dev
 	Auditor   = "auditor"   // space_auditor of acme's dev
 	Nobody    = "nobody"
 )
+
+// scopes are those of users' tokens that not all have.
+var scopes = map[string][]string{
+	Root:    append([]string{"cloud_controller.admin"}, fakeuaa.UserScopes...),
+	Watcher: append([]string{"cloud_controller.global_auditor"}, fakeuaa.UserScopes...),
+}
 
 // Foundation is the Cloud Foundry.
 type Foundation struct {
@@ -38,12 +46,9 @@ func Start(t testing.TB) *Foundation {
 	uaa := serve(t, func(w http.ResponseWriter, r *http.Request) { f.UAA.ServeHTTP(w, r) })
 	f.API = serve(t, func(w http.ResponseWriter, r *http.Request) { f.CAPI.ServeHTTP(w, r) })
 	users := map[string]fakeuaa.User{}
-	for _, name := range []string{Root, Manager, Developer, Auditor, Nobody} {
-		users[name] = fakeuaa.User{GUID: name + "-guid", Password: name}
+	for _, name := range []string{Root, Watcher, Manager, Member, Developer, Auditor, Nobody} {
+		users[name] = fakeuaa.User{GUID: name + "-guid", Password: name, Scopes: scopes[name]}
 	}
-	admin := users[Root]
-	admin.Scopes = append([]string{"cloud_controller.admin"}, fakeuaa.UserScopes...)
-	users[Root] = admin
 	f.UAA = fakeuaa.New(fakeuaa.Options{URL: uaa, Users: users})
 	f.CAPI = fakecapi.New(fakecapi.Options{URL: f.API, UAA: uaa, Verify: f.UAA.Verify})
 	for org, spaces := range map[string][]string{"acme": {"dev", "prod"}, "other": {"lab"}} {
@@ -54,6 +59,7 @@ func Start(t testing.TB) *Foundation {
 	}
 	f.CAPI.AddApp("web-guid", "web", "dev-guid")
 	f.CAPI.Grant(Manager+"-guid", "organization_manager", "acme-guid")
+	f.CAPI.Grant(Member+"-guid", "organization_user", "acme-guid")
 	f.CAPI.Grant(Developer+"-guid", "organization_user", "acme-guid")
 	f.CAPI.Grant(Developer+"-guid", "space_developer", "dev-guid")
 	f.CAPI.Grant(Auditor+"-guid", "organization_user", "acme-guid")
