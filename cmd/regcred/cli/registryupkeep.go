@@ -194,7 +194,7 @@ func parseDay(flag, s string, now time.Time) (time.Time, error) {
 
 func describeStatistics(w io.Writer, list []client.RegistryStatistic) {
 	if len(list) == 0 {
-		fmt.Fprintln(w, "Nothing was pulled or pushed.")
+		fmt.Fprintln(w, "Nothing was counted on these days; the last minute is not in it yet.")
 		return
 	}
 	var rows [][]string

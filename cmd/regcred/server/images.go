@@ -26,6 +26,7 @@ type images struct {
 	dir     *blob.Dir // of the images; with a bucket, of uploads that are under way
 	where   string    // the images are kept
 	storage *registry.Storage
+	tokens  http.Handler
 	v2      http.Handler
 	v1      http.Handler // Crane's surface too
 	crane   *crane.Directory
@@ -76,7 +77,7 @@ func (s *Server) openImages(ctx context.Context, metrics prometheus.Registerer) 
 	if im.handler, err = crane.New(front); err != nil {
 		return err
 	}
-	im.v1, im.v2 = im.handler, server
+	im.tokens, im.v1, im.v2 = server, im.handler, server
 	if im.crane != nil {
 		im.v2 = im.handler
 	}
@@ -157,7 +158,7 @@ func (c craneService) Shadowed(ctx context.Context) ([]string, error) { return c
 // mounts are the paths of the registry.
 func (im *images) mounts() map[string]http.Handler {
 	return map[string]http.Handler{
-		"/v2/": im.v2, "/v2": im.v2, registry.TokenPath: im.v2, "/v1/": im.v1, "/crane/": im.v1,
+		"/v2/": im.v2, "/v2": im.v2, registry.TokenPath: im.tokens, "/v1/": im.v1, "/crane/": im.v1,
 	}
 }
 

@@ -30,12 +30,18 @@ import (
 )
 
 // TestPulpExport takes a Pulp v1 export all the way: it is published to a server, and
-// pulled from there by clients of both protocols.
+// pulled from there by clients of both protocols; beside a directory of Crane's metadata
+// too.
 func TestPulpExport(t *testing.T) {
-	cfg := config.Default()
-	cfg.Registry.Policy = registry.Policy{{Pattern: "acme/*", Scope: regcred.OrgScope("acme")}}
-	r, _ := start(t, cfg)
-	newExport(t).travel(r)
+	for name, dir := range map[string]*config.Crane{"alone": nil, "beside Crane's metadata": {Metadata: t.TempDir()}} {
+		t.Run(name, func(t *testing.T) {
+			cfg := config.Default()
+			cfg.Registry.Policy = registry.Policy{{Pattern: "acme/*", Scope: regcred.OrgScope("acme")}}
+			cfg.Registry.Crane = dir
+			r, _ := start(t, cfg)
+			newExport(t).travel(r)
+		})
+	}
 }
 
 // export is a Pulp v1 export of acme/small: an image of two layers, and the one below.
