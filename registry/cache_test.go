@@ -79,7 +79,7 @@ func TestCacheAge(t *testing.T) {
 		m.objects["k"] = []byte("new") // by another process
 		time.Sleep(time.Second - 1)
 		wantRecall(t, c, m, "old", 0)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		wantRecall(t, c, m, "new", 1)
 		if err := c.Put(t.Context(), "k", []byte("newer"), Condition{}); err != nil {
 			t.Fatal(err)
@@ -183,7 +183,7 @@ func TestCacheStamps(t *testing.T) {
 		wantRecall(t, c, &s.mapBlobs, "x", 1)
 		time.Sleep(settled)
 		wantRecall(t, c, &s.mapBlobs, "x", 1)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		wantRecall(t, c, &s.mapBlobs, "x", 1)
 		wantRecall(t, c, &s.mapBlobs, "x", 0)
 		s.objects["k"], s.stamp.File = []byte("y"), 2

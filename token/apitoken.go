@@ -141,7 +141,7 @@ func (s *Service) APIToken(ctx context.Context, now time.Time, raw string) (regc
 		return regcred.APIToken{}, regcred.Errorf(regcred.Unauthenticated, "this is no API token: one reads %sID_SECRET", apiTokenPrefix)
 	}
 	given := hash(secret)
-	t, err := s.store.Token(ctx, id)
+	t, err := s.row(ctx, now, id)
 	known := err == nil
 	if err != nil {
 		if regcred.CodeOf(err) != regcred.NotFound {
@@ -152,11 +152,45 @@ func (s *Service) APIToken(ctx context.Context, now time.Time, raw string) (regc
 	if equal := subtle.ConstantTimeCompare(given, t.Hash) == 1; !equal || !known {
 		return regcred.APIToken{}, regcred.Errorf(regcred.Unauthenticated, "the API token %s is unknown or wrong", id)
 	}
+	if s.revoked.covers(id, t.CreatedAt) { // and its row is still remembered
+		return regcred.APIToken{}, regcred.Errorf(regcred.Unauthenticated, "the API token %s was deleted", id)
+	}
 	if !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) {
 		return regcred.APIToken{}, regcred.Errorf(regcred.Unauthenticated, "the API token %s expired at %s: ask an admin for a new one", id, t.ExpiresAt.Format(time.RFC3339))
 	}
 	s.used.note(id, now)
 	return t, nil
+}
+
+// rowLifetime is for how long what is stored of an API token is not read again, and
+// rowBound how many bytes that may take. Its secret, its end and its deletion here are
+// checked each time; after a deletion by another process that shares the store, it is
+// good for as long.
+const (
+	rowLifetime = 2 * time.Second
+	rowBound    = 4 << 20
+)
+
+// row returns what is stored of an API token, perhaps as it was shortly before.
+// Errors: those of TokenStore.Token.
+func (s *Service) row(ctx context.Context, now time.Time, id string) (regcred.APIToken, error) {
+	if t, ok := s.rows.get(now, id); ok {
+		return t, nil
+	}
+	t, err := s.store.Token(ctx, id)
+	if err == nil {
+		s.rows.add(now, id, t, rowSize(t))
+	}
+	return t, err
+}
+
+// rowSize is about what it takes to remember an API token.
+func rowSize(t regcred.APIToken) int64 {
+	size := int64(512 + len(t.Name))
+	for _, pattern := range t.Repositories {
+		size += int64(16 + len(pattern))
+	}
+	return size
 }
 
 // DeleteAPIToken removes an API token and revokes the Bearer tokens made from
@@ -171,6 +205,7 @@ func (s *Service) DeleteAPIToken(ctx context.Context, id string) error {
 	if deleted != nil && regcred.CodeOf(deleted) != regcred.NotFound {
 		return deleted
 	}
+	s.rows.forget(id)
 	// Also of one that is gone already: a former call may have got no further.
 	now := time.Now()
 	if err := s.Revoke(ctx, id, now, now.Add(s.maxLifetime)); err != nil {

@@ -2,6 +2,7 @@ package token
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"math"
@@ -70,6 +71,8 @@ type payload struct {
 	ExpiresAt numericDate `json:"exp"`
 	Access    []access    `json:"access,omitempty"`
 	Within    within      `json:"within,omitzero"`
+
+	grants []Grant // those of Access
 }
 
 // within is a scope; the foundation is left out.
@@ -166,34 +169,60 @@ func (s *Service) signable(c Claims) error {
 }
 
 // Verify returns the claims of a token that this service's key signed, and that
-// at now is valid for the use.
+// at now is valid for the use. The grants are shared: they are not to be changed.
 //
 // Errors: Unauthenticated, with a reason that may be shown.
 func (s *Service) Verify(now time.Time, raw, use string) (Claims, error) {
-	p, reason := s.open(raw)
+	p, reason := s.recall(now, raw)
 	if reason == "" {
 		reason = s.refusal(now, p, use)
 	}
 	if reason != "" {
 		return Claims{}, regcred.Errorf(regcred.Unauthenticated, "the token is refused: %s", reason)
 	}
-	c := Claims{
-		ID: p.ID, Subject: p.Subject, Use: p.Use, Scope: regcred.Scope(p.Within),
+	return Claims{
+		ID: p.ID, Subject: p.Subject, Use: p.Use, Grants: p.grants, Scope: regcred.Scope(p.Within),
 		IssuedAt: p.IssuedAt.Time, ExpiresAt: p.ExpiresAt.Time,
+	}, nil
+}
+
+// openedLifetime is for how long it is remembered what a token says and that our key
+// signed it, and openedBound how many bytes that may take. A client sends the same
+// token with each request, and checking a signature takes longer than all else that a
+// manifest takes. What may change meanwhile is not remembered: see refusal.
+const (
+	openedLifetime = 10 * time.Second
+	openedBound    = 4 << 20
+)
+
+// recall is open, which it spares for a token that was opened shortly before.
+func (s *Service) recall(now time.Time, raw string) (p payload, reason string) {
+	if len(raw) > MaxSize {
+		return p, "it is longer than 16 KiB"
+	}
+	key := sha256.Sum256([]byte(raw))
+	if p, ok := s.opened.get(now, key); ok {
+		return p, ""
+	}
+	p, reason = s.open(raw)
+	if reason != "" {
+		return p, reason
 	}
 	for _, a := range p.Access {
-		c.Grants = append(c.Grants, Grant{Repository: a.Name, Actions: a.Actions})
+		p.grants = append(p.grants, Grant{Repository: a.Name, Actions: a.Actions})
 	}
-	return c, nil
+	s.opened.add(now, key, p, openedSize(raw))
+	return p, ""
 }
+
+// openedSize is about what it takes to remember a token: its claims are shorter than
+// itself, but in many pieces.
+func openedSize(raw string) int64 { return 512 + 4*int64(len(raw)) }
 
 // open returns what a token says if our key signed it, else the reason in words.
 // Nothing that it says is looked at before: of its header only the algorithm and
 // the key's id, and a key that it brings along is a reason to refuse it.
 func (s *Service) open(raw string) (p payload, reason string) {
-	if len(raw) > MaxSize {
-		return p, "it is longer than 16 KiB"
-	}
 	if strings.ContainsAny(raw, "\r\n") { // which base64 would pass over
 		return p, "it holds a line break"
 	}

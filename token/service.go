@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"time"
 
@@ -43,6 +44,8 @@ type Service struct {
 
 	revoked revocations
 	used    uses
+	opened  recent[[sha256.Size]byte, payload] // by the token's hash
+	rows    recent[string, regcred.APIToken]   // by their ID
 }
 
 // New returns a Service that keeps its signing key, revocations and API tokens
@@ -50,7 +53,11 @@ type Service struct {
 //
 // Errors: those of the store; Corrupt where the stored key cannot be one.
 func New(ctx context.Context, store regcred.TokenStore, o Options) (*Service, error) {
-	s := &Service{store: store, issuer: o.Issuer, maxLifetime: o.MaxLifetime}
+	s := &Service{
+		store: store, issuer: o.Issuer, maxLifetime: o.MaxLifetime,
+		opened: recent[[sha256.Size]byte, payload]{lifetime: openedLifetime, bound: openedBound},
+		rows:   recent[string, regcred.APIToken]{lifetime: rowLifetime, bound: rowBound},
+	}
 	if s.issuer == "" {
 		s.issuer = "regcred"
 	}

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// bearerOf gets a token for the sample, and returns it as a header line.
+// bearerOf gets a token for the sample, and returns it.
 func bearerOf(ctx context.Context, s *server) (string, error) {
 	query := url.Values{"service": {s.addr}, "scope": {"repository:" + repository + ":pull"}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url()+"/regcred/v1/registry/token?"+query.Encode(), nil)
@@ -30,7 +30,7 @@ func bearerOf(ctx context.Context, s *server) (string, error) {
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.Token == "" {
 		return "", fmt.Errorf("no token: %s, %w", resp.Status, err)
 	}
-	return "Authorization: Bearer " + answer.Token + "\r\n", nil
+	return answer.Token, nil
 }
 
 // manyPulls lets many clients pull at once, and measures the memory that takes.

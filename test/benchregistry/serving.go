@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -165,17 +166,30 @@ func (b *bench) manifests(ctx context.Context) error {
 		b.report.NoisyAtMost(manifestByDistribution, prefix+"/distribution", ratios[1], "times")
 		b.report.NoisyAtMost(manifestByNginx, prefix+"/nginx", ratios[2], "times")
 	}
+	return b.loggedIn(ctx, ours, of(ours.addr, manifestsPath+tag))
+}
+
+// loggedIn measures what a login in each request costs, by the time of a request
+// without one.
+func (b *bench) loggedIn(ctx context.Context, ours *server, open target) error {
 	bearer, err := bearerOf(ctx, ours)
 	if err != nil {
 		return err
 	}
-	loggedIn := of(ours.addr, manifestsPath+tag)
-	loggedIn.header += bearer
-	rates, _, err := b.contest(ctx, loggedIn)
+	with := func(authorization string) target {
+		t := open
+		t.header += "Authorization: " + authorization + "\r\n"
+		return t
+	}
+	basic := base64.StdEncoding.EncodeToString([]byte("bench:" + ours.token.Reveal()))
+	rates, ratios, err := b.contest(ctx, open, with("Bearer "+bearer), with("Basic "+basic))
 	if err != nil {
 		return err
 	}
-	b.report.Figure("registry/manifest-by-tag/bearer", rates[0], "req/s")
+	for i, name := range map[int]string{1: "bearer", 2: "api-token"} {
+		b.report.Figure("registry/manifest-by-tag/"+name, rates[i], "req/s")
+		b.report.Figure("registry/manifest-by-tag/"+name+"/anonymous", 1/ratios[i], "times")
+	}
 	return nil
 }
 
