@@ -7,6 +7,10 @@ cd "$(dirname "$0")/.."
 test/need.sh skopeo
 test/need.sh podman
 test/need.sh docker docker.io
+test/need.sh dockerd docker.io
+test/need.sh ctr containerd
+test/need.sh nginx
+test/need.sh caddy
 # moto is in no registry that need.sh knows, so it is used where it is there.
 if ! command -v moto_server >/dev/null && [[ ${REGCRED_NEED_MOTO:-} != 1 ]]; then
 	echo "LEFT OUT: provider ecr against moto's server, which is not installed (pip install 'moto[server]')"

@@ -108,13 +108,20 @@ func mustPublish(t *testing.T, r *static.Registry, a *archive.Archive, repo, tag
 func signed() signedLayout {
 	var l at.Layout
 	child := l.Manifest(at.New("amd64", "one"), ocispec.MediaTypeImageLayerGzip)
-	index := l.IndexOf(child, l.Manifest(at.New("arm64", "two"), ocispec.MediaTypeImageLayerGzip))
+	other := l.Manifest(at.New("arm64", "two"), ocispec.MediaTypeImageLayerGzip)
+	index := l.IndexOf(onPlatform(child, "amd64"), onPlatform(other, "arm64"))
 	sbom := l.Artifact(child, "sbom")
 	l.Add(l.Artifact(sbom, "note"), "", "")
 	l.Add(l.Manifest(at.New("amd64", "signature"), ocispec.MediaTypeImageLayerGzip), "sha256-"+index.Digest.Encoded()+".sig", "")
 	l.Add(sbom, "", "")
 	l.Add(index, "acme/app:1", "1")
 	return signedLayout{l.Files(), index, child, sbom}
+}
+
+// onPlatform says what an image is for, as its index does.
+func onPlatform(d ocispec.Descriptor, arch string) ocispec.Descriptor {
+	d.Platform = &ocispec.Platform{OS: "linux", Architecture: arch}
+	return d
 }
 
 type signedLayout struct {

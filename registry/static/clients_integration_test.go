@@ -1,0 +1,316 @@
+//go:build integration
+
+package static_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"regcred.dev/regcredtest/s3test"
+	at "regcred.dev/registry/archive/archivetest"
+	"regcred.dev/registry/static"
+)
+
+// patience bounds how long a program may take to start.
+const patience = 30 * time.Second
+
+// have reports whether a program is there, or is to be gone without. One that is missing
+// fails the test, unless REGCRED_WITHOUT names it.
+func have(t *testing.T, name, debian string) bool {
+	t.Helper()
+	if slices.Contains(strings.Fields(os.Getenv("REGCRED_WITHOUT")), name) {
+		t.Logf("LEFT OUT: %s, as REGCRED_WITHOUT says", name)
+		return false
+	}
+	if _, err := exec.LookPath(name); err != nil {
+		t.Fatalf("%s is not installed: install it (Debian: apt-get install %s), or set REGCRED_WITHOUT=%s", name, debian, name)
+	}
+	return true
+}
+
+// run runs a program, which has to succeed.
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// start starts a program that runs until the test ends, and waits until it is ready.
+func start(t *testing.T, ready func() error, name string, args ...string) {
+	t.Helper()
+	var log bytes.Buffer
+	cmd := exec.CommandContext(context.Background(), name, args...)
+	cmd.Stdout, cmd.Stderr = &log, &log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // it was ended, or its log says why
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		<-ended
+	})
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); ; <-tick.C {
+		err := ready()
+		if err == nil {
+			return
+		}
+		select {
+		case <-ended:
+			t.Fatalf("%s does not run here; set REGCRED_WITHOUT=%s to go without it\n%s", name, name, log.String())
+		default:
+		}
+		if time.Now().After(deadline) {
+			_ = cmd.Process.Signal(syscall.SIGTERM)
+			<-ended // and so writes no more
+			t.Fatalf("%s is not ready within %s: %v\n%s", name, patience, err, log.String())
+		}
+	}
+}
+
+// answers returns what checks that a web server answers.
+func answers(host string) func() error {
+	return func() error {
+		resp, err := http.Get("http://" + host + "/v2/") //nolint:noctx // polled to a deadline
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return fmt.Errorf("status %d", resp.StatusCode)
+		}
+		return nil
+	}
+}
+
+// freeHost returns an address whose port was free just now.
+func freeHost(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// fromDocs returns an example of docs/registry-static.md that has some words.
+func fromDocs(t *testing.T, language, words string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "registry-static.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, block := range strings.Split(string(text), "```"+language+"\n")[1:] {
+		if block, _, _ = strings.Cut(block, "```"); strings.Contains(block, words) {
+			return block
+		}
+	}
+	t.Fatalf("docs/registry-static.md has no example in %s with %q", language, words)
+	return ""
+}
+
+var tlsLines = regexp.MustCompile(`(?m)^\s*ssl_.*\n`)
+
+// startNginx starts nginx as the documentation has it, with other words in places.
+func startNginx(t *testing.T, words string, replace ...string) (host string) {
+	t.Helper()
+	host = freeHost(t)
+	dir := t.TempDir()
+	server := strings.NewReplacer(append(replace, "listen 443 ssl;", "listen "+host+";")...).Replace(fromDocs(t, "nginx", words))
+	config := "daemon off;\npid " + dir + "/pid;\nerror_log stderr warn;\nevents {}\n"
+	if os.Getuid() == 0 {
+		config += "user root;\n" // which may enter the test's directories
+	}
+	config += "http {\naccess_log off;\n"
+	for _, name := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		config += name + "_temp_path " + dir + "/" + name + ";\n"
+	}
+	file := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(file, []byte(config+tlsLines.ReplaceAllString(server, "")+"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(t, answers(host), "nginx", "-c", file, "-e", "stderr", "-p", dir)
+	return host
+}
+
+// startCaddy does the same with Caddy.
+func startCaddy(t *testing.T, dir string) (host string) {
+	t.Helper()
+	host = freeHost(t)
+	site := strings.NewReplacer("registry.example.com", "http://"+host, "/srv/registry", dir).Replace(fromDocs(t, "caddyfile", "@manifest"))
+	file := filepath.Join(t.TempDir(), "Caddyfile")
+	if err := os.WriteFile(file, []byte("{\n\tadmin off\n}\n"+site), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(t, answers(host), "caddy", "run", "--adapter", "caddyfile", "--config", file)
+	return host
+}
+
+// TestClients has clients pull from all that can stand in front.
+func TestClients(t *testing.T) {
+	dir := t.TempDir()
+	inDirectory := newRegistry(t, openDirectory(t, dir))
+	s := s3test.Start(t)
+	o := siteOptions(t, s, s.Endpoint)
+	site := openSite(t, o)
+	if _, err := site.LetAnybodyRead(t.Context(), static.Root); err != nil {
+		t.Fatal(err)
+	}
+	images := publishImages(t, inDirectory, newRegistry(t, site))
+	clients := startClients(t)
+
+	fronts := map[string]string{"file server": serve(t, files(dir)), "proxy of a bucket": serve(t, front(t, s, o))}
+	if have(t, "nginx", "nginx") {
+		fronts["nginx"] = startNginx(t, "# A directory", "/srv/registry", dir)
+		fronts["nginx of a bucket"] = startNginx(t, "# A bucket",
+			"https://acme-images.s3.eu-central-1.amazonaws.com", s.Endpoint+"/"+o.Bucket)
+	}
+	if have(t, "caddy", "caddy") {
+		fronts["caddy"] = startCaddy(t, dir)
+	}
+	for name, host := range fronts {
+		t.Run(name, func(t *testing.T) {
+			checkFront(t, host)
+			for _, image := range images {
+				pull(t, host, image)
+				for client, pulls := range clients {
+					t.Run(client+" "+image, func(t *testing.T) { pulls(t, host+"/"+image) })
+				}
+			}
+		})
+	}
+}
+
+// publishImages publishes images of all types, and returns their names.
+func publishImages(t *testing.T, registries ...*static.Registry) []string {
+	t.Helper()
+	var tree at.PulpTree
+	tree.List([]ocispec.Descriptor{onPlatform(tree.Manifest(at.New("amd64", "docker")), "amd64")}, "list")
+	var single at.PulpTree
+	single.Manifest(at.New("amd64", "single"), "2")
+	var export at.PulpExport
+	export.Tag("v1", export.Add(export.Add("", "base", at.File{Name: "base"}), "app", at.File{Name: "app"}))
+	archives := map[string][]at.File{
+		"acme/app:1": signed().files, "acme/save:1": large(), "top:list": tree.Files("app"), "acme/deep/path:2": single.Files("app"), "acme/pulp:v1": export.Files(),
+	}
+	var images []string
+	for image, list := range archives {
+		images = append(images, image)
+		repo, tag, _ := strings.Cut(image, ":")
+		for _, r := range registries {
+			mustPublish(t, r, openArchive(t, list), repo, tag)
+		}
+	}
+	return images
+}
+
+// checkFront checks what a web server says besides.
+func checkFront(t *testing.T, host string) {
+	t.Helper()
+	for path, want := range map[string]int{
+		"/v2/acme/app/manifests/2": 404, "/v2/acme/app/manifests/1.oci-index": 404, "/v2/none/tags/list": 404,
+		"/v2/acme/app/blobs/sha256:" + strings.Repeat("0", 64): 404, "/v2/acme/app/tags/list": 200,
+	} {
+		if code := status(t, host, path); code != want {
+			t.Errorf("%s: status %d, want %d", path, code, want)
+		}
+	}
+	resp, err := http.Post("http://"+host+"/v2/acme/app/blobs/uploads/", "", nil) //nolint:noctx // of this test's own server
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, resp.Body) // its status says enough
+	resp.Body.Close()
+	if resp.StatusCode < 400 {
+		t.Errorf("a push is answered with %d", resp.StatusCode)
+	}
+	if got := tags(t, host, "acme/deep/path"); !slices.Equal(got, []string{"2"}) {
+		t.Errorf("tags %v", got)
+	}
+}
+
+// startClients returns what pulls with each client. Every pull starts with nothing.
+func startClients(t *testing.T) map[string]func(*testing.T, string) {
+	t.Helper()
+	clients := map[string]func(*testing.T, string){}
+	if have(t, "skopeo", "skopeo") {
+		clients["skopeo"] = func(t *testing.T, image string) {
+			run(t, "skopeo", "--insecure-policy", "copy", "--all", "--src-tls-verify=false", "docker://"+image, "dir:"+t.TempDir())
+		}
+	}
+	if have(t, "podman", "podman") {
+		clients["podman"] = pullPodman
+	}
+	if have(t, "dockerd", "docker.io") && have(t, "docker", "docker.io") {
+		startDocker(t, clients)
+	}
+	return clients
+}
+
+// shortDir returns a temporary directory whose name is short enough for sockets in it.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "regcred-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // files of images have the modes that those say
+		_ = exec.Command("chmod", "-R", "u+rwX", dir).Run()
+		_ = os.RemoveAll(dir)
+	})
+	return dir
+}
+
+func pullPodman(t *testing.T, image string) {
+	dir := shortDir(t)
+	run(t, "podman", "--root", dir+"/root", "--runroot", dir+"/run", "--storage-driver", "vfs", "pull", "--quiet", "--tls-verify=false", image)
+}
+
+// startDocker starts Docker's engine, and pulls with that and with the containerd that
+// it starts.
+func startDocker(t *testing.T, clients map[string]func(*testing.T, string)) {
+	t.Helper()
+	dir := shortDir(t)
+	socket := "unix://" + dir + "/s"
+	ready := func() error {
+		return exec.CommandContext(t.Context(), "docker", "-H", socket, "version").Run()
+	}
+	start(t, ready, "dockerd", "--data-root", dir+"/data", "--exec-root", dir+"/exec", "--pidfile", dir+"/pid", "-H", socket,
+		"--bridge", "none", "--iptables=false", "--ip-forward=false", "--storage-driver", "vfs", "--insecure-registry", "127.0.0.0/8")
+	clients["docker"] = func(t *testing.T, image string) {
+		run(t, "docker", "-H", socket, "pull", image)
+		run(t, "docker", "-H", socket, "rmi", image)
+	}
+	if have(t, "ctr", "containerd") {
+		clients["containerd"] = func(t *testing.T, image string) {
+			ctr := []string{"--address", dir + "/exec/containerd/containerd.sock", "--namespace", "regcred", "images"}
+			run(t, "ctr", append(ctr, "pull", "--plain-http", "--snapshotter", "native", image)...)
+			run(t, "ctr", append(ctr, "rm", "--sync", image)...)
+		}
+	}
+}
