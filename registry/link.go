@@ -53,6 +53,11 @@ func (l link) describe(d digest.Digest) ociregistry.Descriptor {
 // maxURL bounds the URL of a blob that somebody else hosts, in bytes.
 const maxURL = 4096
 
+// maxLinked bounds the size of a blob that somebody else hosts, in bytes: 64 TiB, which
+// is more than S3 takes for one. It keeps sums of sizes, such as that of an image, in
+// an int64.
+const maxLinked = 64 << 40
+
 // linkTries bounds how often LinkBlob begins again where others change the same.
 const linkTries = 10
 
@@ -75,8 +80,8 @@ func (s *Storage) LinkBlob(ctx context.Context, repo string, desc ociregistry.De
 	if err != nil {
 		return err
 	}
-	if desc.Size < 0 {
-		return regcred.Errorf(regcred.Invalid, "a blob that its owner hosts needs its size in bytes")
+	if desc.Size < 0 || desc.Size > maxLinked {
+		return regcred.Errorf(regcred.Invalid, "a blob that its owner hosts needs its size in bytes, %d at most", int64(maxLinked))
 	}
 	data, err := encodeJSON(link{Size: desc.Size, URL: u.String(), At: time.Now().UTC()})
 	if err != nil {

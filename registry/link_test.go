@@ -93,6 +93,7 @@ func TestLinkRefused(t *testing.T) {
 		{"too long", "https://cdn.example.com/" + strings.Repeat("x", 5000), "3", admin, 400},
 		{"no size", owned, "", admin, 400},
 		{"a negative size", owned, "-1", admin, 400},
+		{"a size that sums overflow with", owned, "9223372036854775807", admin, 400},
 		{"no right", owned, "3", puller, 403},
 		{"http on this machine", "http://127.0.0.1:5000/x", "3", admin, 201},
 		{"another case", "https://CDN.example.com/x", "3", admin, 201},

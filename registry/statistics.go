@@ -3,6 +3,7 @@ package registry
 import (
 	"hash/maphash"
 	"maps"
+	"math"
 	"sync"
 	"time"
 
@@ -32,13 +33,22 @@ type Counts struct {
 
 // add adds what was counted elsewhere.
 func (c *Counts) add(o Counts) {
-	c.Pulls += o.Pulls
-	c.Checks += o.Checks
-	c.PulledBytes += o.PulledBytes
-	c.Pushes += o.Pushes
-	c.PushedBytes += o.PushedBytes
+	c.Pulls = sum(c.Pulls, o.Pulls)
+	c.Checks = sum(c.Checks, o.Checks)
+	c.PulledBytes = sum(c.PulledBytes, o.PulledBytes)
+	c.Pushes = sum(c.Pushes, o.Pushes)
+	c.PushedBytes = sum(c.PushedBytes, o.PushedBytes)
 	c.LastPulledAt = later(c.LastPulledAt, o.LastPulledAt)
 	c.LastPushedAt = later(c.LastPushedAt, o.LastPushedAt)
+}
+
+// sum adds two counts. Beyond what an int64 takes it stays there: Prometheus panics
+// where a counter is to decrease.
+func sum(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
 }
 
 func later(a, b time.Time) time.Time {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"sync"
@@ -248,4 +249,20 @@ func BenchmarkCount(b *testing.B) {
 			s.Count("acme/app", "latest", registry.Counts{Pulls: 1, PulledBytes: 500, LastPulledAt: now})
 		}
 	})
+}
+
+// TestStatisticsNeverDecrease: counts that are larger than an int64 stay at its end,
+// since Prometheus panics where a counter is to decrease.
+func TestStatisticsNeverDecrease(t *testing.T) {
+	s := registry.NewStorage(newMemBlobs(), registry.StorageOptions{})
+	stop := keep(t, s)
+	for range 2 {
+		s.Count("acme/app", "", registry.Counts{PulledBytes: math.MaxInt64})
+	}
+	stop()
+	now := time.Now()
+	want := []registry.Statistic{{Repository: "acme/app", Counts: registry.Counts{PulledBytes: math.MaxInt64}}}
+	if diff := cmp.Diff(want, statistics(t, s, now.Add(-day), now)); diff != "" {
+		t.Error(diff)
+	}
 }
