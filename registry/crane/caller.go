@@ -16,6 +16,9 @@ type caller struct {
 	r        *http.Request
 	set      *set
 	entitled entitled
+	// named is the repository that the request's v1 token is for, "" without one. The
+	// token is anybody's word until login has seen it: named only chooses.
+	named string
 	// login finds out who it is in our own registry. A login that is not valid is
 	// somebody who may do nothing, and an Unauthenticated error; other errors are those
 	// of the tokens' store.
@@ -23,8 +26,8 @@ type caller struct {
 }
 
 func (h *Handler) newCaller(r *http.Request) *caller {
-	r = withBearer(r)
-	c := &caller{r: r, set: h.directory.set.Load(), entitled: h.directory.newEntitled(r)}
+	r, named := withBearer(r)
+	c := &caller{r: r, named: named, set: h.directory.set.Load(), entitled: h.directory.newEntitled(r)}
 	c.login = sync.OnceValues(func() (registry.Visitor, error) {
 		if h.server == nil {
 			return registry.Visitor{}, nil
@@ -58,29 +61,29 @@ func (c *caller) visible() iter.Seq[string] {
 }
 
 // withBearer returns a request whose Authorization header, if it is of the scheme that
-// v1 has for tokens, is one that our registry knows:
+// v1 has for tokens, is one that our registry knows, and the repository that it names:
 //
 //	Authorization: Token signature=TOKEN,repository="acme/app",access=read
 //
 // The signature is a Bearer token. Docker sends the scheme alone where it was given
 // none.
-func withBearer(r *http.Request) *http.Request {
+func withBearer(r *http.Request) (_ *http.Request, named string) {
 	scheme, params, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Token") {
-		return r
+		return r, ""
 	}
 	r = r.Clone(r.Context())
 	r.Header.Del("Authorization")
 	if strings.TrimSpace(params) != "" {
-		r.Header.Set("Authorization", "Bearer "+signature(params))
+		r.Header.Set("Authorization", "Bearer "+param(params, "signature"))
 	}
-	return r
+	return r, param(params, "repository")
 }
 
-// signature returns that of a v1 token, "" where it has none.
-func signature(params string) string {
-	for param := range strings.SplitSeq(params, ",") {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(param), "signature="); ok {
+// param returns one of a v1 token's parameters, "" where it has none of that name.
+func param(params, name string) string {
+	for p := range strings.SplitSeq(params, ",") {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(p), name+"="); ok {
 			return strings.Trim(value, `"`)
 		}
 	}

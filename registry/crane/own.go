@@ -3,6 +3,7 @@ package crane
 import (
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -34,45 +35,29 @@ func (own) mayPull(c *caller, repo string) error {
 }
 
 func (t own) images(c *caller, repo string) ([]string, error) {
-	companions, err := t.companions(c, repo)
-	if err != nil {
-		return nil, err
-	}
-	var ids []string
-	seen := map[string]bool{}
-	for _, companion := range companions {
+	ids := map[string]bool{}
+	_, err := t.walk(c, repo, func(companion dockerv1.Companion) {
 		for _, img := range companion.Images {
-			if !seen[img.ID] {
-				seen[img.ID] = true
-				ids = append(ids, img.ID)
-			}
+			ids[img.ID] = true
 		}
-	}
-	slices.Sort(ids)
-	return ids, nil
+	})
+	return slices.Sorted(maps.Keys(ids)), err
 }
 
 func (t own) tags(c *caller, repo string) (map[string]string, error) {
-	companions, err := t.companions(c, repo)
-	if err != nil {
-		return nil, err
-	}
-	tags := map[string]string{}
-	for tag, companion := range companions {
-		tags[tag] = companion.ID()
-	}
-	return tags, nil
+	return t.walk(c, repo, func(dockerv1.Companion) {})
 }
 
 func (t own) tag(c *caller, repo, tag string) (string, error) {
 	if err := t.mayPull(c, repo); err != nil {
 		return "", err
 	}
-	companion, err := t.companionOf(c.r.Context(), repo, tag)
+	desc, err := t.storage.ResolveTag(c.r.Context(), repo, tag)
 	if err != nil {
-		return "", err
+		return "", thereOr(err)
 	}
-	return companion.ID(), nil
+	companion, err := t.companionOf(c.r.Context(), repo, desc.Digest)
+	return companion.ID(), err
 }
 
 func (own) token(c *caller, repo string) (regcred.Secret, error) {
@@ -83,36 +68,45 @@ func (own) token(c *caller, repo string) (regcred.Secret, error) {
 	return v.PullToken(time.Now(), repo)
 }
 
-// companions returns those of a repository's tags that have one.
-func (t own) companions(c *caller, repo string) (map[string]dockerv1.Companion, error) {
+// walk returns the ids of a repository's tags that have a companion, and shows each
+// companion once: many tags may have the same.
+func (t own) walk(c *caller, repo string, show func(dockerv1.Companion)) (map[string]string, error) {
 	if err := t.mayPull(c, repo); err != nil {
 		return nil, err
 	}
 	ctx := c.r.Context()
-	list := map[string]dockerv1.Companion{}
+	tags, ids := map[string]string{}, map[digest.Digest]string{} // by manifest; "" without a companion
 	for tag, err := range t.storage.Tags(ctx, repo, "") {
 		if err != nil {
 			return nil, thereOr(err)
 		}
-		companion, err := t.companionOf(ctx, repo, tag)
-		if regcred.CodeOf(err) == regcred.NotFound {
-			continue
-		}
+		desc, err := t.storage.ResolveTag(ctx, repo, tag)
 		if err != nil {
+			if err = thereOr(err); regcred.CodeOf(err) == regcred.NotFound {
+				continue // deleted meanwhile
+			}
 			return nil, err
 		}
-		list[tag] = companion
+		id, known := ids[desc.Digest]
+		if !known {
+			companion, err := t.companionOf(ctx, repo, desc.Digest)
+			if err != nil && regcred.CodeOf(err) != regcred.NotFound {
+				return nil, err
+			}
+			id = companion.ID()
+			ids[desc.Digest] = id
+			show(companion)
+		}
+		if id != "" {
+			tags[tag] = id
+		}
 	}
-	return list, nil
+	return tags, nil
 }
 
-// companionOf returns that of a tag's manifest; errNotThere where there is none.
-func (t own) companionOf(ctx context.Context, repo, tag string) (dockerv1.Companion, error) {
-	desc, err := t.storage.ResolveTag(ctx, repo, tag)
-	if err != nil {
-		return dockerv1.Companion{}, thereOr(err)
-	}
-	for referrer, err := range t.storage.Referrers(ctx, repo, desc.Digest, dockerv1.ArtifactType) {
+// companionOf returns that of a manifest; errNotThere where there is none.
+func (t own) companionOf(ctx context.Context, repo string, d digest.Digest) (dockerv1.Companion, error) {
+	for referrer, err := range t.storage.Referrers(ctx, repo, d, dockerv1.ArtifactType) {
 		if err != nil {
 			return dockerv1.Companion{}, err
 		}
@@ -151,41 +145,82 @@ func thereOr(err error) error {
 	return err
 }
 
-// serve answers from the first of the image's repositories that the caller may pull.
+// serve answers from a repository of the image's that the caller may pull: the one that
+// the caller's token names, else any.
+//
+// The id of an image of v1 says nothing of its content: whoever may push somewhere can
+// publish another one under the same. So where the repositories do not agree, and the
+// caller does not say which is meant, none is served.
+// Errors: Unavailable then.
 func (t own) serve(w http.ResponseWriter, c *caller, id, file string) error {
 	if dockerv1.CheckID(id) != nil {
 		return errNotThere
 	}
+	var found source
 	for ref, err := range t.storage.V1Image(c.r.Context(), id) {
 		if err == nil {
 			err = t.mayPull(c, ref.Repository)
 		}
+		var next source
 		if err == nil {
-			err = t.serveFrom(w, c, ref, id, file)
+			next, err = t.source(c.r.Context(), ref, id)
 		}
-		if err == nil || regcred.CodeOf(err) != regcred.NotFound {
+		switch {
+		case err != nil && regcred.CodeOf(err) == regcred.NotFound:
+			continue
+		case err != nil:
 			return err
+		case ref.Repository == c.named:
+			return t.serveFrom(w, c, next, file)
+		case found.repo == "":
+			found = next
+		case !found.same(next) && found.other == "":
+			found.other = next.repo
 		}
 	}
-	return errNotThere
+	switch {
+	case found.repo == "":
+		return errNotThere
+	case found.other != "":
+		return regcred.Errorf(regcred.Unavailable, "%s and %s have different images of the id %s, and the request does not say which is meant: delete the one that is wrong", found.repo, found.other, id)
+	}
+	return t.serveFrom(w, c, found, file)
+}
+
+// source is where an image of v1 is served from.
+type source struct {
+	repo     string // "" for none
+	image    dockerv1.Image
+	ancestry []string
+	other    string // a repository whose image of the id is another
+}
+
+func (s source) same(o source) bool {
+	return s.image.JSON.Digest == o.image.JSON.Digest && s.image.Layer.Digest == o.image.Layer.Digest && slices.Equal(s.ancestry, o.ancestry)
+}
+
+// source reads an image of one repository.
+func (t own) source(ctx context.Context, ref registry.V1Ref, id string) (source, error) {
+	companion, err := t.companion(ctx, ref.Repository, ref.Manifest)
+	if err != nil {
+		return source{}, err
+	}
+	img, ok := companion.Image(id)
+	if !ok {
+		return source{}, errNotThere
+	}
+	return source{repo: ref.Repository, image: img, ancestry: companion.Ancestry(id)}, nil
 }
 
 // serveFrom answers with a file of an image in one repository.
-func (t own) serveFrom(w http.ResponseWriter, c *caller, ref registry.V1Ref, id, file string) error {
-	companion, err := t.companion(c.r.Context(), ref.Repository, ref.Manifest)
-	if err != nil {
-		return err
+func (t own) serveFrom(w http.ResponseWriter, c *caller, from source, file string) error {
+	switch file {
+	case "ancestry":
+		return writeJSON(w, http.StatusOK, from.ancestry)
+	case "json":
+		return t.serveDocument(w, c, from.repo, from.image)
 	}
-	img, ok := companion.Image(id)
-	switch {
-	case !ok:
-		return errNotThere
-	case file == "ancestry":
-		return writeJSON(w, http.StatusOK, companion.Ancestry(id))
-	case file == "json":
-		return t.serveDocument(w, c, ref.Repository, img)
-	}
-	t.serveLayer(w, c, ref.Repository, img)
+	t.serveLayer(w, c, from.repo, from.image)
 	return nil
 }
 

@@ -148,7 +148,8 @@ func TestV1Client(t *testing.T) {
 	for _, id := range img.ids() {
 		images = append(images, `{"id":"`+id+`"}`)
 	}
-	metadata := `{"version":1,"repo-registry-id":"old/app","url":"` + files.URL + `/files","images":[` +
+	host := strings.Replace(files.URL, "127.0.0.1", "localhost", 1) // another one than the registry's: no login goes there
+	metadata := `{"version":1,"repo-registry-id":"old/app","url":"` + host + `/files","images":[` +
 		strings.Join(images, ",") + `],"tags":{"latest":"` + img[0].id + `","base":"` + img[2].id + `"}}`
 	r := newRegistry(t, map[string]string{"app.json": metadata}, registry.Policy{{Pattern: "public/*", Public: true}})
 	r.publish(t, "acme/app", "latest", img)
@@ -501,4 +502,64 @@ func publishedV2(t testing.TB, img v1.Image) http.Handler {
 		}
 		_, _ = w.Write(data)
 	})
+}
+
+// TestV1SameID: ids of v1 say nothing of content, so nobody gets that of another
+// repository than he asked for: not where somebody pushes an image under the id of
+// another one, nor under one of Crane's.
+func TestV1SameID(t *testing.T) {
+	img := newV1Image("app", "base", "top")
+	evil := slices.Clone(img)
+	evil[1].files = map[string]string{"evil": "evil"}
+	files := v1Files(t, img)
+	metadata := `{"version":1,"repo-registry-id":"old/app","url":"` + files.URL + `/files","images":[{"id":"` + img[0].id + `"},{"id":"` + img[1].id + `"}],"tags":{"latest":"` + img[0].id + `"}}`
+	layer := "/v1/images/" + img[1].id + "/layer"
+
+	t.Run("Crane's", func(t *testing.T) {
+		r := newRegistry(t, map[string]string{"app.json": metadata}, registry.Policy{{Pattern: "*", Public: true}})
+		r.publish(t, "a/evil", "latest", evil)
+		if got := r.get(t, layer, ""); got.location() != files.URL+"/files/"+img[1].id+"/layer" {
+			t.Errorf("%d %q", got.status, got.location())
+		}
+		r.publish(t, "old/app", "latest", img) // it moves over
+		if got := r.get(t, layer, ""); got.status != 503 || !strings.Contains(got.body, "a/evil and old/app") {
+			t.Errorf("after it moved: %d %q", got.status, got.body)
+		}
+	})
+	t.Run("our own", func(t *testing.T) {
+		r := newRegistry(t, nil, registry.Policy{{Pattern: "a/*", Public: true}})
+		r.publish(t, "acme/app", "latest", img)
+		r.publish(t, "acme/copy", "latest", img)
+		login := r.login(t, "acme/*", token.Pull)
+		if got := r.get(t, layer, basic(login)); got.status != 200 || got.body != string(img[1].tar(t)) {
+			t.Errorf("where all agree: %d", got.status)
+		}
+		r.publish(t, "a/evil", "latest", evil)
+		if got := r.get(t, layer, basic(login)); got.status != 503 || !strings.Contains(got.body, "a/evil and acme/app") {
+			t.Errorf("where they do not: %d %s", got.status, got.body)
+		}
+		checkPull(t, &v1Client{server: r.Server, password: login}, "acme/app", "latest", img) // its token says
+		if got := r.get(t, layer, basic(r.login(t, "b", token.Pull))); got.body != string(evil[1].tar(t)) {
+			t.Errorf("who may pull the other alone: %d", got.status)
+		}
+	})
+}
+
+// TestV1ManyTags: a manifest's companion is read once, however many tags it has.
+func TestV1ManyTags(t *testing.T) {
+	img := newV1Image("app", "base", "top")
+	r := newRegistry(t, nil, registry.Policy{{Pattern: "*", Public: true}})
+	want := map[string]string{}
+	for i := range 3 {
+		tag := fmt.Sprint("t", i)
+		r.publish(t, "acme/app", tag, img)
+		want[tag] = img[0].id
+	}
+	var tags map[string]string
+	if err := json.Unmarshal([]byte(r.get(t, "/v1/repositories/acme/app/tags", "").body), &tags); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, tags); diff != "" {
+		t.Error(diff)
+	}
 }

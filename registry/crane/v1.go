@@ -159,15 +159,45 @@ func (h *Handler) endpointFor(r *http.Request) string {
 	return r.Host
 }
 
-// v1File answers with a file of an image, from the first tree that has it.
+// v1File answers with a file of an image, from the tree that has it. What the operator's
+// directory says of an image counts for more than what anybody pushed to another
+// repository: ours answers for its images where one of their repositories moved over.
 func (h *Handler) v1File(w http.ResponseWriter, c *caller, q v1Request) error {
-	if h.storage != nil {
+	if h.storage == nil {
+		return h.redirects().serve(w, c, q.id, q.file)
+	}
+	theirs, err := h.isRedirected(c, q.id)
+	if err != nil {
+		return err
+	}
+	if !theirs {
 		err := h.own().serve(w, c, q.id, q.file)
 		if regcred.CodeOf(err) != regcred.NotFound || err == nil {
 			return err
 		}
 	}
 	return h.redirects().serve(w, c, q.id, q.file)
+}
+
+// isRedirected reports whether the directory has an image in a repository that the
+// caller may have, and neither any of those that list it nor the one that the caller
+// names is our own.
+func (h *Handler) isRedirected(c *caller, id string) (bool, error) {
+	repos := c.set.images[id]
+	if len(repos) == 0 {
+		return false, nil
+	}
+	theirs, names := false, []string{c.named}
+	for _, repo := range repos {
+		names = append(names, repo.name)
+		theirs = theirs || c.entitled.may(repo)
+	}
+	for _, name := range names {
+		if own, err := h.storage.HasManifests(c.r.Context(), name); own || err != nil {
+			return false, err
+		}
+	}
+	return theirs, nil
 }
 
 // v1Error answers with an error, as text.
