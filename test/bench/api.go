@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -58,7 +59,7 @@ func benchAPI(r *figures.Report, small bool) error {
 			return err
 		}
 		name := fmt.Sprintf("api-%dk", n/1000)
-		rate, p99, err := p.resolveRate(rounds, requests)
+		rate, p99, err := p.resolveBest(rounds, requests)
 		if err != nil {
 			p.close()
 			return err
@@ -175,48 +176,50 @@ func (c changes) Watch(ctx context.Context, _ uint64) iter.Seq2[regcred.Batch, e
 	}
 }
 
-// resolveRate returns how many images a second are resolved, the best of some rounds,
-// and the 99th percentile of the time that one takes, in ms.
-func (p *platform) resolveRate(rounds, requests int) (rate, p99 float64, err error) {
-	if _, _, err := p.resolve(requests / 10); err != nil { // roles and keys are known from now on
+// resolveBest returns how many images a second are resolved at most, and the 99th
+// percentile of the time that one takes where they come at the rate of resolveLimit, in
+// ms: the best of some rounds each.
+func (p *platform) resolveBest(rounds, requests int) (rate, p99 float64, err error) {
+	if _, err := p.resolve(requests/10, 0); err != nil { // roles and keys are known from now on
 		return 0, 0, err
 	}
-	for range rounds {
-		r, p, err := p.resolve(requests)
+	for round := range rounds {
+		start := time.Now()
+		all, err := p.resolve(requests, 0)
 		if err != nil {
 			return 0, 0, err
 		}
-		if r > rate {
-			rate, p99 = r, p
+		rate = max(rate, float64(len(all))/time.Since(start).Seconds())
+		if all, err = p.resolve(requests, resolveLimit); err != nil {
+			return 0, 0, err
+		}
+		slices.Sort(all)
+		ms := float64(all[len(all)*99/100]) / 1e6
+		if round == 0 || ms < p99 {
+			p99 = ms
 		}
 	}
 	return rate, p99, nil
 }
 
-func (p *platform) resolve(requests int) (rate, p99 float64, err error) {
-	each := requests / connections
+// resolve has images resolved by all connections at once, and returns how long each
+// took: as fast as it goes, or so many a second. Then the time counts from when the
+// request was due, so that one which keeps others waiting is not forgiven.
+func (p *platform) resolve(requests int, perSecond float64) ([]time.Duration, error) {
 	took := make([][]time.Duration, connections)
 	errs := make([]error, connections)
-	var wg sync.WaitGroup
 	start := time.Now()
+	var wg sync.WaitGroup
 	for c := range connections {
 		wg.Go(func() {
 			random := rand.New(rand.NewPCG(uint64(c), 1))
-			for range each {
-				user := random.IntN(apiUsers)
-				_, location := place(2*user + 1)
-				space := p.spaces[user]
-				q := url.Values{
-					"image": {location + "/image:tag"}, "organization": {space.Org}, "space": {space.Space},
-					"app": {fmt.Sprintf("%08d-3333-4333-8333-333333333333", random.IntN(appsPerOrg))},
-				}
+			for i := range requests / connections {
 				began := time.Now()
-				var answer client.Resolution
-				if errs[c] = p.get("/regcred/v1/resolve?"+q.Encode(), p.tokens[user], &answer); errs[c] != nil {
-					return
+				if perSecond > 0 {
+					began = start.Add(time.Duration(float64(i*connections+c) / perSecond * 1e9))
+					time.Sleep(time.Until(began))
 				}
-				if answer.Match == nil || answer.Match.Scope != space.String() {
-					errs[c] = fmt.Errorf("%s at %s resolves to %+v", q.Get("image"), space, answer.Match)
+				if errs[c] = p.resolveOne(random); errs[c] != nil {
 					return
 				}
 				took[c] = append(took[c], time.Since(began))
@@ -224,15 +227,26 @@ func (p *platform) resolve(requests int) (rate, p99 float64, err error) {
 		})
 	}
 	wg.Wait()
-	elapsed := time.Since(start)
-	for _, err := range errs {
-		if err != nil {
-			return 0, 0, err
-		}
+	return slices.Concat(took...), errors.Join(errs...)
+}
+
+// resolveOne asks, as a random user, for an image that a credential of their space is for.
+func (p *platform) resolveOne(random *rand.Rand) error {
+	user := random.IntN(apiUsers)
+	_, location := place(2*user + 1)
+	space := p.spaces[user]
+	q := url.Values{
+		"image": {location + "/image:tag"}, "organization": {space.Org}, "space": {space.Space},
+		"app": {fmt.Sprintf("%08d-3333-4333-8333-333333333333", random.IntN(appsPerOrg))},
 	}
-	all := slices.Concat(took...)
-	slices.Sort(all)
-	return float64(len(all)) / elapsed.Seconds(), float64(all[len(all)*99/100]) / 1e6, nil
+	var answer client.Resolution
+	if err := p.get("/regcred/v1/resolve?"+q.Encode(), p.tokens[user], &answer); err != nil {
+		return err
+	}
+	if answer.Match == nil || answer.Match.Scope != space.String() {
+		return fmt.Errorf("%s at %s resolves to %+v", q.Get("image"), space, answer.Match)
+	}
+	return nil
 }
 
 // listTime returns the time of one page of 5,000 credentials, of 500 organizations that
