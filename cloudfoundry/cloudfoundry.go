@@ -41,6 +41,8 @@ type Foundation struct {
 	keys   *jwks.Set
 	issuer atomic.Pointer[string] // the UAA's, once its keys are read
 
+	verified verified
+
 	roles  *cache[tokenHash, []regcred.Membership]
 	holds  *cache[roleKey, bool]
 	places *cache[placeKey, string]

@@ -34,7 +34,7 @@ func FuzzRoles(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		held, err := newUser(foundation, "u-alice", "token").memberships(t.Context(), url.Values{})
+		held, err := newUser(foundation, "u-alice", "token", tokenHash{}).memberships(t.Context(), url.Values{})
 		if err != nil {
 			if held != nil || !slices.Contains([]regcred.Code{regcred.Unavailable, regcred.TooLarge}, regcred.CodeOf(err)) {
 				t.Fatal(held, err)

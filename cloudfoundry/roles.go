@@ -53,8 +53,8 @@ type user struct {
 	hash  tokenHash
 }
 
-func newUser(f *Foundation, guid, raw string) *user {
-	return &user{f: f, guid: guid, token: regcred.NewSecret(raw), hash: sha256.Sum256([]byte(raw))}
+func newUser(f *Foundation, guid, raw string, hash tokenHash) *user {
+	return &user{f: f, guid: guid, token: regcred.NewSecret(raw), hash: hash}
 }
 
 // Holds implements regcred.Members. A space's scope counts only with the organization

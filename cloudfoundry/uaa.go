@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"net/url"
@@ -52,14 +53,21 @@ type claims struct {
 // Errors: Unauthenticated where the token is not valid at now; Denied where it has no
 // scope of CAPI's; Unavailable where the UAA cannot be asked for its keys.
 func (f *Foundation) Authenticate(ctx context.Context, now time.Time, raw string) (regcred.Caller, error) {
-	var c claims
-	if err := f.keys.Open(ctx, now, raw, algorithms, &c); err != nil {
-		return regcred.Caller{}, err
+	if len(raw) > jwks.MaxSize {
+		return regcred.Caller{}, jwks.Refused("it is longer than %d bytes", jwks.MaxSize)
+	}
+	hash := tokenHash(sha256.Sum256([]byte(raw)))
+	c, known := f.verified.get(now, hash)
+	if !known {
+		if err := f.keys.Open(ctx, now, raw, algorithms, &c); err != nil {
+			return regcred.Caller{}, err
+		}
+		f.verified.put(now, hash, c)
 	}
 	if reason := f.refusal(now, c); reason != "" {
 		return regcred.Caller{}, jwks.Refused("%s", reason)
 	}
-	return f.caller(c, raw)
+	return f.caller(c, raw, hash)
 }
 
 // refusal says in words why a token that the UAA signed is no access token for CAPI, ""
@@ -81,14 +89,14 @@ func (f *Foundation) refusal(now time.Time, c claims) string {
 }
 
 // caller returns whom the claims are of. Errors: Denied.
-func (f *Foundation) caller(c claims, raw string) (regcred.Caller, error) {
+func (f *Foundation) caller(c claims, raw string, hash tokenHash) (regcred.Caller, error) {
 	has := func(scope string) bool { return slices.Contains(c.Scopes, scope) }
 	guid, name := c.UserID, "user "+c.UserName+" ("+c.UserID+")"
 	if guid == "" {
 		guid, name = c.ClientID, "client "+c.ClientID
 	}
 	// An admin's tells where spaces and apps are.
-	caller := regcred.Caller{Name: name, Role: regcred.RoleUser, Scope: regcred.Foundation, Members: newUser(f, guid, raw)}
+	caller := regcred.Caller{Name: name, Role: regcred.RoleUser, Scope: regcred.Foundation, Members: newUser(f, guid, raw, hash)}
 	if has(scopeAdmin) {
 		caller.Role = regcred.RoleAdmin
 		return caller, nil

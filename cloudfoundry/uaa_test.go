@@ -20,6 +20,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"regcred.dev"
+	"regcred.dev/internal/jwks"
 	"regcred.dev/regcredtest/fakecapi"
 	"regcred.dev/regcredtest/fakeuaa"
 )
@@ -314,6 +315,43 @@ func TestKeysRotate(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestVerifiedForSeconds: for a few seconds a signature is not verified again. A token that
+// expires meanwhile is refused all the same, and one whose key is gone within 10 seconds.
+func TestVerifiedForSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := install(t, nil)
+		accepted := func(raw string) bool {
+			_, err := i.Authenticate(t.Context(), time.Now(), raw)
+			if err != nil && regcred.CodeOf(err) != regcred.Unauthenticated {
+				t.Fatal(err)
+			}
+			return err == nil
+		}
+		brief := i.uaa.Sign(with(i.uaa.Claims("alice"), "exp", time.Now().Add(2*time.Second-jwks.Leeway).Unix()), nil)
+		old := i.uaa.Token("alice")
+		if !accepted(brief) || !accepted(old) {
+			t.Fatal("good tokens are refused")
+		}
+		time.Sleep(3 * time.Second)
+		if accepted(brief) || !accepted(old) {
+			t.Error("expiry is not looked at")
+		}
+		time.Sleep(9 * time.Second) // so that the keys may be read anew
+		if !accepted(old) {
+			t.Error("refused while its key is good")
+		}
+		i.uaa.Rotate()
+		i.uaa.Forget()
+		if !accepted(i.uaa.Token("alice")) { // has the keys read anew
+			t.Error("the new key is not believed")
+		}
+		time.Sleep(10 * time.Second)
+		if accepted(old) || !accepted(i.uaa.Token("alice")) {
+			t.Error("a token is good without its key")
+		}
+	})
 }
 
 // TestJunk: strangers have the keys read no oftener than every 10 seconds.
