@@ -22,13 +22,17 @@ type Declaration struct {
 // declared is the namespace of the guids of declared credentials.
 var declared = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://regcred.dev/declared-credential"))
 
+// configuration is who declares credentials.
+var configuration = regcred.Caller{Name: "configuration", Role: regcred.RoleAdmin}
+
 // Declare makes the credentials that the configuration declares be those of the
 // list: upserted under a guid that follows from scope and location, and a
 // recorded deletion of those that it no longer has. A nil list declares nothing
 // and deletes nothing: a configuration that was lost is no order.
 //
 // Errors: Invalid, also where two have one scope and location; Exists where one
-// stored through the API has the place of a declared one. Nothing is written where a
+// stored through the API has the place of a declared one; Unavailable where a change
+// cannot be recorded. Nothing is written where a
 // declaration is wrong, and nothing is deleted where there was any error.
 func (s *Service) Declare(ctx context.Context, list []Declaration) error {
 	var wanted []regcred.Credential
@@ -66,7 +70,11 @@ func (s *Service) Declare(ctx context.Context, list []Declaration) error {
 		case list == nil:
 			s.o.Log.WarnContext(ctx, "a credential stays although this configuration has no list of credentials", "credential", c)
 		default:
-			if err := s.remove(ctx, c, "reason", "it is no longer declared"); err != nil {
+			const reason = "it is no longer declared"
+			if err := s.allow(ctx, configuration, act{operation: "delete credential", detail: reason}.on(c)); err != nil {
+				return err
+			}
+			if err := s.remove(ctx, c, "reason", reason); err != nil {
 				return err
 			}
 		}
@@ -80,7 +88,7 @@ func at(where string, err error) error {
 }
 
 func (s *Service) buildDeclared(d Declaration) (regcred.Credential, error) {
-	c, err := s.build(regcred.Local, d.NewCredential)
+	c, err := s.build(configuration, d.NewCredential)
 	if err != nil {
 		return c, err
 	}
@@ -101,7 +109,14 @@ func declaredGUID(c regcred.Credential) string {
 
 // upsert stores a declared credential and returns the revision that has it.
 func (s *Service) upsert(ctx context.Context, c regcred.Credential) (uint64, error) {
-	stored, err := s.o.Store.Update(ctx, c.GUID, func(old *regcred.Credential) error {
+	stored, err := s.o.Store.Get(ctx, c.GUID)
+	if err == nil && stored.SameSource(c) && stored.Spelling == c.Spelling {
+		return stored.Revision, nil
+	}
+	if err := s.allow(ctx, configuration, act{operation: "declare credential"}.on(c)); err != nil {
+		return 0, err
+	}
+	stored, err = s.o.Store.Update(ctx, c.GUID, func(old *regcred.Credential) error {
 		old.Spelling, old.Provider = c.Spelling, c.Provider
 		old.Username, old.Password = c.Username, c.Password
 		old.Settings, old.Secrets = c.Settings, c.Secrets

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"regcred.dev"
 	"regcred.dev/catalog"
 	"regcred.dev/service"
@@ -33,4 +35,22 @@ func TestDeclareTwice(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestDeclarationsAreAudited: what the configuration changes is in the log, and what it
+// leaves as it is not.
+func TestDeclarationsAreAudited(t *testing.T) {
+	bubble(t, nil, func(b bench) {
+		first, second := declaration("regcred.yaml:3", host, "first-key"), declaration("regcred.yaml:3", host, "second-key")
+		for _, list := range [][]service.Declaration{{first}, {first}, {second}, {}} {
+			if err := b.Declare(b.Context(), list); err != nil {
+				b.Fatal(err)
+			}
+		}
+		const declared = "configuration allowed declare credential foundation"
+		want := []string{declared, declared, "configuration allowed delete credential foundation"}
+		if diff := cmp.Diff(want, b.acts()); diff != "" {
+			b.Errorf("the log (-want +got):\n%s", diff)
+		}
+	})
 }
