@@ -50,6 +50,15 @@ func (s *Service) refuse(ctx context.Context, caller regcred.Caller, a act, why 
 	return why
 }
 
+// denied records an error that shows only once it is known what was asked for, where it
+// is a refusal, and returns it.
+func (s *Service) denied(ctx context.Context, caller regcred.Caller, a act, err error) error {
+	if regcred.CodeOf(err) == regcred.Denied {
+		return s.refuse(ctx, caller, a, err)
+	}
+	return err
+}
+
 // record adds an entry to the log. A caller who goes away does not take it along.
 func (s *Service) record(ctx context.Context, e regcred.AuditEntry) error {
 	if err := s.o.Store.Audit(context.WithoutCancel(ctx), e); err != nil {

@@ -3,6 +3,8 @@ package service_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -78,12 +80,93 @@ func TestAudited(t *testing.T) {
 			"local allowed create token foundation",
 			"node refused delete token foundation",
 			"local allowed confirm removals foundation",
+			"stranger refused get credential foundation", // one that does not exist
 		}
 		if diff := cmp.Diff(want, b.acts()); diff != "" {
 			b.Errorf("the log (-want +got):\n%s", diff)
 		}
 		if entries, _, err := b.store.AuditLog(b.Context(), regcred.AuditQuery{Callers: []string{"node"}, Limit: 1}); err != nil || entries[0].From != "192.0.2.1" || entries[0].Role != regcred.RoleTarget {
 			b.Errorf("the node's entries: %+v, %v", entries, err)
+		}
+	})
+}
+
+// TestNoSecretInTheLog: what is given as a location may be anything.
+func TestNoSecretInTheLog(t *testing.T) {
+	bubble(t, nil, func(b bench) {
+		for _, caller := range []regcred.Caller{regcred.Local, {Name: "node", Role: regcred.RoleTarget}} {
+			_, err := b.CreateCredential(b.Context(), caller, service.NewCredential{
+				Location: "https://user:canary-4711@" + host, Username: "u", Password: regcred.NewSecret("p"),
+			})
+			if err == nil {
+				b.Error("a URL is a location")
+			}
+		}
+		entries, _, err := b.store.AuditLog(b.Context(), regcred.AuditQuery{Limit: 10})
+		if text := fmt.Sprintf("%+v", entries); err != nil || len(entries) != 2 || strings.Contains(text, "canary") {
+			b.Errorf("%v, %s", err, text)
+		}
+	})
+}
+
+// TestForeignIsAsMissing: by answer and by log nobody tells a credential that he may not
+// know of from one that does not exist.
+func TestForeignIsAsMissing(t *testing.T) {
+	bubble(t, nil, func(b bench) {
+		stranger := regcred.Caller{Name: "stranger", Role: regcred.RoleReader, Scope: regcred.OrgScope("other")}
+		foreign := b.create("acme", "first-key").GUID
+		const missing = "00000000-0000-4000-8000-000000000000"
+		answer := func(guid string) (texts [2]string) {
+			_, getErr := b.Get(b.Context(), stranger, guid)
+			for i, err := range []error{getErr, b.Delete(b.Context(), stranger, guid)} {
+				texts[i] = string(regcred.CodeOf(err)) + strings.ReplaceAll(fmt.Sprint(err), guid, missing)
+			}
+			return texts
+		}
+		if diff := cmp.Diff(answer(missing), answer(foreign)); diff != "" {
+			b.Errorf("answers (-missing +foreign):\n%s", diff)
+		}
+		if acts := b.acts(); len(acts) != 5 {
+			b.Errorf("the log, of a creation and four refusals: %q", acts)
+		}
+	})
+}
+
+// TestRefusedAtLast: what shows to be for admins only once the settings are looked at is
+// in the log as refused.
+func TestRefusedAtLast(t *testing.T) {
+	bubble(t, nil, func(b bench) {
+		manager := regcred.Caller{Name: "manager", Role: regcred.RoleOrgManager, Scope: regcred.OrgScope("acme")}
+		in := service.NewCredential{Scope: manager.Scope, Location: host, Provider: "issuer", Settings: map[string]regcred.Secret{"key": regcred.NewSecret("k")}}
+		b.issuer.usesOf = func(c regcred.Credential) []string {
+			if c.Secrets["key"].Reveal() == "servers-own" {
+				return []string{"the server's own identity"}
+			}
+			return nil
+		}
+		c, err := b.CreateCredential(b.Context(), manager, in)
+		if err != nil {
+			b.Fatal(err)
+		}
+		own := regcred.NewSecret("servers-own")
+		in.Location, in.Settings = "other.example.com", map[string]regcred.Secret{"key": own}
+		_, createErr := b.CreateCredential(b.Context(), manager, in)
+		up := service.CredentialUpdate{Settings: map[string]*regcred.Secret{"key": &own}}
+		_, updateErr := b.Update(b.Context(), manager, c.GUID, up)
+		up.Check = true
+		_, checkedErr := b.Update(b.Context(), manager, c.GUID, up)
+		for what, err := range map[string]error{"create": createErr, "update": updateErr, "checked update": checkedErr} {
+			if regcred.CodeOf(err) != regcred.Denied {
+				b.Errorf("%s: %v", what, err)
+			}
+		}
+		const create, update = " create credential organization acme", " update credential organization acme"
+		want := []string{
+			"manager allowed" + create, "manager allowed" + create, "manager refused" + create,
+			"manager allowed" + update, "manager refused" + update, "manager allowed" + update, "manager refused" + update,
+		}
+		if diff := cmp.Diff(want, b.acts()); diff != "" {
+			b.Errorf("the log (-want +got):\n%s", diff)
 		}
 	})
 }
@@ -193,6 +276,8 @@ func TestOldEntriesGo(t *testing.T) {
 			b.Errorf("after 26 hours: %d entries", n)
 		}
 		cancel()
-		<-ended
+		if err := <-ended; err != nil {
+			b.Error(err)
+		}
 	})
 }

@@ -61,7 +61,10 @@ func (s *Service) CreateCredential(ctx context.Context, caller regcred.Caller, i
 	if err := in.Scope.Validate(); err != nil {
 		return Credential{}, err
 	}
-	if err := s.requireNew(ctx, caller, act{operation: "create credential", scope: in.Scope, location: in.Location}); err != nil {
+	// What is no location stays out of the log: a URL may have a password in it.
+	location, _ := imageref.ParseLocation(in.Location)
+	a := act{operation: "create credential", scope: in.Scope, location: location.String()}
+	if err := s.requireNew(ctx, caller, a); err != nil {
 		return Credential{}, err
 	}
 	if err := noReferences(in.Settings); err != nil {
@@ -69,7 +72,7 @@ func (s *Service) CreateCredential(ctx context.Context, caller regcred.Caller, i
 	}
 	c, err := s.build(caller, in)
 	if err != nil {
-		return Credential{}, err
+		return Credential{}, s.denied(ctx, caller, a, err)
 	}
 	c.Origin = regcred.OriginAPI
 	c, err = s.o.Store.Create(ctx, c)
@@ -132,16 +135,17 @@ func (s *Service) Get(ctx context.Context, caller regcred.Caller, guid string) (
 
 // get returns the credential that an act is about, where the caller may know of it.
 func (s *Service) get(ctx context.Context, caller regcred.Caller, a act) (regcred.Credential, error) {
-	// Asked first, so that what is not there and what may not be read cost the same.
+	// Asked first, and both recorded, so that what is not there and what may not be read
+	// cost the same: guids of declared credentials follow from scope and location.
 	may, err := readable(ctx, caller)
 	if err != nil {
 		return regcred.Credential{}, s.unknown(ctx, caller, a, err)
 	}
 	c, err := s.o.Store.Get(ctx, a.guid)
-	switch {
+	switch code := regcred.CodeOf(err); {
 	// What is corrupt has no scope to be trusted.
-	case regcred.CodeOf(err) == regcred.Corrupt && !caller.IsAdmin():
-		return regcred.Credential{}, notFound(a.guid)
+	case code == regcred.NotFound, code == regcred.Corrupt && !caller.IsAdmin():
+		return regcred.Credential{}, s.refuse(ctx, caller, a, notFound(a.guid))
 	case err == nil && !may(c.Scope):
 		return regcred.Credential{}, s.refuse(ctx, caller, a.on(c), notFound(a.guid))
 	}

@@ -34,8 +34,9 @@ type issuer struct {
 	mints int
 	// during is called in each mint, and may change the login or fail it; nil: not.
 	during func(regcred.Credential, *regcred.Login) error
-	// uses is what its credentials use of the server.
-	uses []string
+	// uses is what its credentials use of the server, unless usesOf says that of each.
+	uses   []string
+	usesOf func(regcred.Credential) []string
 }
 
 func (*issuer) Describe() regcred.ProviderInfo {
@@ -43,8 +44,15 @@ func (*issuer) Describe() regcred.ProviderInfo {
 }
 
 func (i *issuer) Check(c regcred.Credential) error { return i.Describe().CheckFields(c) }
-func (i *issuer) Uses(regcred.Credential) []string { return i.uses }
 func (*issuer) Issuer(regcred.Credential) string   { return "issuer" }
+
+func (i *issuer) Uses(c regcred.Credential) []string {
+	if i.usesOf != nil {
+		return i.usesOf(c)
+	}
+	return i.uses
+}
+
 func (i *issuer) set(f func(regcred.Credential, *regcred.Login) error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -87,16 +87,18 @@ func settingsOf(c regcred.Credential) map[string]regcred.Secret {
 // while it was checked; where it is checked those of Provider.Mint too, and Denied
 // where the registry refuses the login: nothing is changed then.
 func (s *Service) Update(ctx context.Context, caller regcred.Caller, guid string, up CredentialUpdate) (Credential, error) {
-	if _, err := s.mayChange(ctx, caller, act{operation: "update credential", guid: guid, detail: revokes(up.Revoke)}); err != nil {
+	a := act{operation: "update credential", guid: guid, detail: revokes(up.Revoke)}
+	before, err := s.mayChange(ctx, caller, a)
+	if err != nil {
 		return Credential{}, err
 	}
+	a = a.on(before)
 	if err := noReferences(given(up.Settings)); err != nil {
 		return Credential{}, err
 	}
 	var checked checkedUpdate
 	if up.Check {
-		var err error
-		if checked, err = s.checkUpdate(ctx, caller, guid, up); err != nil {
+		if checked, err = s.checkUpdate(ctx, caller, a, up); err != nil {
 			return Credential{}, err
 		}
 	}
@@ -118,7 +120,7 @@ func (s *Service) Update(ctx context.Context, caller regcred.Caller, guid string
 		return nil
 	})
 	if err != nil {
-		return Credential{}, err
+		return Credential{}, s.denied(ctx, caller, a, err)
 	}
 	s.o.Log.InfoContext(ctx, "credential updated", "credential", c, "version", c.Version, "caller", caller)
 	if up.Revoke {
@@ -151,15 +153,15 @@ type checkedUpdate struct {
 // checkUpdate mints a login from the settings as they would be, and asks the
 // registry about it. Where that cannot be asked it is a warning: it may be reached
 // from the nodes alone.
-func (s *Service) checkUpdate(ctx context.Context, caller regcred.Caller, guid string, up CredentialUpdate) (checkedUpdate, error) {
+func (s *Service) checkUpdate(ctx context.Context, caller regcred.Caller, a act, up CredentialUpdate) (checkedUpdate, error) {
 	const hint = "nothing was changed; --no-check (check=false) stores it all the same"
-	old, err := s.o.Store.Get(ctx, guid)
+	old, err := s.o.Store.Get(ctx, a.guid)
 	if err != nil {
 		return checkedUpdate{}, err
 	}
 	c := old.Clone()
 	if err := s.apply(caller, &c, up); err != nil {
-		return checkedUpdate{}, err
+		return checkedUpdate{}, s.denied(ctx, caller, a, err)
 	}
 	checked := checkedUpdate{version: old.Version}
 	if c.SameSource(old) {
