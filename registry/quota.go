@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"sync/atomic"
 
 	"regcred.dev"
@@ -76,6 +77,17 @@ func (s *Storage) accounts(repo string) []account {
 func scopeHash(scope regcred.Scope) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", scope.Org, scope.Space, scope.App))
 	return hex.EncodeToString(sum[:])
+}
+
+// most returns how large content can be at all by the rule's quotas, in bytes.
+func (r Rule) most() int64 {
+	most := int64(math.MaxInt64)
+	for _, quota := range []int64{r.Quota, r.ScopeQuota} {
+		if quota > 0 {
+			most = min(most, quota)
+		}
+	}
+	return most
 }
 
 // charge returns what a link counts, in bytes.

@@ -180,7 +180,25 @@ func TestQuotaAnswer(t *testing.T) {
 	h := newPolicyHarness(t, registry.Policy{{Pattern: "*", Quota: 50}})
 	content := hundred("x")
 	got := h.do(t, h.admin(t), call{method: "POST", path: "/v2/a/blobs/uploads/?digest=" + digest.FromString(content).String(), body: content})
-	if got.status != http.StatusForbidden || got.code() != "DENIED" || !strings.Contains(got.body, "quota of repository a is 50 bytes") {
+	if got.status != http.StatusForbidden || got.code() != "DENIED" || !strings.Contains(got.body, "quota of repository a, or of its scope, is 50 bytes") {
 		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+// TestQuotaOfUploads: what the quota refuses takes no room as an upload either.
+func TestQuotaOfUploads(t *testing.T) {
+	h := newPolicyHarness(t, registry.Policy{{Pattern: "*", Quota: 150}})
+	admin := h.admin(t)
+	pushBlob(t, h.storage, "a", hundred("one"))
+	for _, content := range []string{hundred("two"), strings.Repeat("x", 200)} { // over what is left, over the quota itself
+		begun := h.do(t, admin, call{method: "POST", path: "/v2/a/blobs/uploads/"})
+		at := begun.header.Get("Location")
+		got := h.do(t, admin, call{method: "PUT", path: at + "?digest=" + digest.FromString(content).String(), body: content})
+		if begun.status != http.StatusAccepted || got.status != http.StatusForbidden || !strings.Contains(got.body, "quota of") {
+			t.Errorf("%d bytes: %d, %d %s", len(content), begun.status, got.status, got.body)
+		}
+		if got := h.do(t, admin, call{method: "GET", path: at}); got.code() != "BLOB_UPLOAD_UNKNOWN" {
+			t.Errorf("%d bytes: the upload is there still: %d %s", len(content), got.status, got.body)
+		}
 	}
 }

@@ -61,7 +61,10 @@ func (s *Storage) createUpload(ctx context.Context, repo string, algorithm diges
 	if err != nil {
 		return nil, err
 	}
-	return &blobWriter{ctx: ctx, s: s, repo: repo, id: id, up: up, start: -1, hash: algorithm.Hash(), algorithm: algorithm}, nil
+	return &blobWriter{
+		ctx: ctx, s: s, repo: repo, id: id, up: up, most: s.policy.For(repo).most(),
+		start: -1, hash: algorithm.Hash(), algorithm: algorithm,
+	}, nil
 }
 
 // PushBlobChunkedResume implements ociregistry.Interface. An upload is known in
@@ -83,7 +86,10 @@ func (s *Storage) PushBlobChunkedResume(ctx context.Context, repo, id string, of
 		return nil, err
 	}
 	kept := s.hashes.take(id, up.Size())
-	return &blobWriter{ctx: ctx, s: s, repo: repo, id: id, up: up, start: offset, hash: kept.hash, algorithm: kept.algorithm}, nil
+	return &blobWriter{
+		ctx: ctx, s: s, repo: repo, id: id, up: up, most: s.policy.For(repo).most(),
+		start: offset, hash: kept.hash, algorithm: kept.algorithm,
+	}, nil
 }
 
 // CleanUploads removes uploads that were last written to before a time, and
@@ -106,6 +112,8 @@ type blobWriter struct {
 	repo string
 	id   string
 	up   Upload
+	// most is how many bytes the upload may have, by the repository's quotas.
+	most int64
 	// start is where the caller wants to go on, until the first Write; -1 is where
 	// the upload ends.
 	start int64
@@ -129,6 +137,10 @@ func (w *blobWriter) Write(p []byte) (int, error) {
 			ociregistry.ErrRangeInvalid.Code(), nil)
 	}
 	w.start = -1
+	if int64(len(p)) > w.most-w.up.Size() {
+		err := regcred.Errorf(regcred.Denied, "the quota of repository %s, or of its scope, is %d bytes, and the upload has more: have the quota raised", w.repo, w.most)
+		return 0, errors.Join(err, w.Cancel())
+	}
 	n, err := w.up.Write(p)
 	if w.hash != nil {
 		w.hash.Write(p[:n])
@@ -136,8 +148,8 @@ func (w *blobWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Commit implements ociregistry.BlobWriter. Content of another digest is
-// discarded with the upload.
+// Commit implements ociregistry.BlobWriter. Content of another digest, or over the
+// quota, is discarded with the upload.
 func (w *blobWriter) Commit(d digest.Digest) (ociregistry.Descriptor, error) {
 	if err := checkDigest(d); err != nil {
 		return ociregistry.Descriptor{}, err
@@ -152,6 +164,9 @@ func (w *blobWriter) Commit(d digest.Digest) (ociregistry.Descriptor, error) {
 	}
 	desc := ociregistry.Descriptor{MediaType: mediaTypeBlob, Digest: d, Size: w.Size()}
 	if err := w.store(desc); err != nil {
+		if regcred.CodeOf(err) == regcred.Denied { // nobody goes on with it
+			err = errors.Join(err, w.Cancel())
+		}
 		return ociregistry.Descriptor{}, err
 	}
 	w.done = true
