@@ -7,9 +7,18 @@ import (
 	"strings"
 )
 
-// indirect are the headers of requests that somebody else sent on, or that a web
-// page made a browser send: where such a request comes from is not who wants it.
-var indirect = []string{"X-Forwarded-For", "Forwarded", "X-Real-Ip", "Origin"}
+// indirect reports whether a header is one of requests that somebody else sent on, or
+// that a web page made a browser send: where such a request comes from is not who wants
+// it. Some proxies name no client, but the scheme or host that it asked for. A page whose
+// name is made to lead here (DNS rebinding) reads without an Origin; Accept-Language is
+// what every browser sends, and no client of registries.
+func indirect(header string) bool {
+	switch header {
+	case "Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Origin", "Accept-Language":
+		return true
+	}
+	return strings.HasPrefix(header, "X-Forwarded") || strings.HasPrefix(header, "X-Envoy-")
+}
 
 // clientAddr returns where a request comes from, as far as that may open anything:
 // its peer, or the client that a trusted proxy names. It is the zero Addr, which is
@@ -24,13 +33,13 @@ func (s *Server) clientAddr(r *http.Request) netip.Addr {
 	}
 	addr := plain(peer.Addr())
 	if contains(s.proxies, addr) {
-		if r.Header.Get("Origin") != "" {
+		if r.Header["Origin"] != nil || r.Header["Accept-Language"] != nil {
 			return netip.Addr{}
 		}
 		return forwardedFor(r.Header.Values("X-Forwarded-For"), s.proxies)
 	}
-	for _, name := range indirect {
-		if r.Header[name] != nil {
+	for name := range r.Header {
+		if indirect(name) {
 			return netip.Addr{}
 		}
 	}

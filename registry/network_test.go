@@ -62,6 +62,11 @@ func TestPushFrom(t *testing.T) {
 		{"a proxy that is not trusted, in the network", "10.2.3.4:5000", forwarded("198.51.100.1"), 401},
 		{"the same, with an empty header", "10.2.3.4:5000", forwarded(""), 401},
 		{"the same, with Forwarded", "10.2.3.4:5000", map[string]string{"Forwarded": "for=10.2.3.4"}, 401},
+		{"the same, with the scheme alone", "10.2.3.4:5000", map[string]string{"X-Forwarded-Proto": "https"}, 401},
+		{"the same, with the host alone", "10.2.3.4:5000", map[string]string{"X-Forwarded-Host": "registry.example.com"}, 401},
+		{"the same, with Via", "10.2.3.4:5000", map[string]string{"Via": "1.1 proxy"}, 401},
+		{"the same, Envoy", "10.2.3.4:5000", map[string]string{"X-Envoy-Expected-Rq-Timeout-Ms": "15000"}, 401},
+		{"a browser in the network, whatever its page is called", "10.2.3.4:5000", map[string]string{"Accept-Language": "en"}, 401},
 		{"a web page in the network", "10.2.3.4:5000", map[string]string{"Origin": "https://evil.example"}, 401},
 
 		{"a trusted proxy", "10.1.0.9:5000", forwarded("10.2.3.4"), 202},
@@ -78,6 +83,7 @@ func TestPushFrom(t *testing.T) {
 		{"IPv6 by a proxy", "[fd01::1]:5000", forwarded("fd00::2"), 202},
 		{"IPv6 with a port by a proxy", "[fd01::1]:5000", forwarded("[fd00::2]:99"), 202},
 		{"IPv4 in IPv6 by a proxy", "10.1.0.9:5000", forwarded("::ffff:10.2.3.4"), 202},
+		{"a browser behind a proxy", "10.1.0.9:5000", map[string]string{"X-Forwarded-For": "10.2.3.4", "Accept-Language": "en"}, 401},
 		{"a web page behind a proxy", "10.1.0.9:5000", map[string]string{"X-Forwarded-For": "10.2.3.4", "Origin": "https://evil.example"}, 401},
 	} {
 		if got := h.from(test.from, push(test.header)); got != test.status {
