@@ -72,6 +72,9 @@ type Query struct {
 // Select returns the page of a query, and how many credentials the query selects.
 // The time that it takes goes with those which the most selective index yields.
 func (c *Catalog) Select(q Query) (page []regcred.Credential, total int) {
+	for _, values := range []*[]string{&q.GUIDs, &q.Orgs, &q.Spaces, &q.Apps, &q.Locations, &q.Levels} {
+		*values = unique(*values)
+	}
 	var selected []*regcred.Credential
 	candidates := c.candidates(q)
 	// Without an order of its own, only the page is kept.
@@ -116,29 +119,30 @@ func (q Query) values() [indexes][]string {
 	return [indexes][]string{byOrg: q.Orgs, bySpace: q.Spaces, byApp: q.Apps, byLocation: q.Locations, byLevel: q.Levels}
 }
 
+// selects reports whether a query, of which all values are sorted, selects a credential.
 func (q Query) selects(c *regcred.Credential) bool {
-	if q.GUIDs != nil && !slices.Contains(q.GUIDs, c.GUID) {
+	if q.GUIDs != nil && !has(q.GUIDs, c.GUID) {
 		return false
 	}
 	for i, values := range q.values() {
 		if values == nil {
 			continue
 		}
-		if key, ok := index(i).key(c); !ok || !slices.Contains(values, key) {
+		if key, ok := index(i).key(c); !ok || !has(values, key) {
 			return false
 		}
 	}
 	return (q.May == nil || q.May(c.Scope)) && (q.Match == nil || q.Match(c))
 }
 
-// candidates returns the credentials that the most selective index yields, in the
-// order of their creation.
+// candidates returns the credentials that the most selective index yields for a query,
+// of which all values are sorted and there once, in the order of their creation.
 func (c *Catalog) candidates(q Query) []*regcred.Credential {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if q.GUIDs != nil {
 		var found []*regcred.Credential
-		for _, guid := range unique(q.GUIDs) {
+		for _, guid := range q.GUIDs {
 			if item := c.byGUID[guid]; item != nil {
 				found = append(found, item)
 			}
@@ -153,7 +157,7 @@ func (c *Catalog) candidates(q Query) []*regcred.Credential {
 		}
 		var some []*shelf
 		size := 0
-		for _, value := range unique(values) {
+		for _, value := range values {
 			if s := c.indexes[i][value]; s != nil {
 				some, size = append(some, s), size+len(s.items)
 			}
@@ -173,9 +177,17 @@ func (c *Catalog) candidates(q Query) []*regcred.Credential {
 	return found
 }
 
+// unique returns the values sorted, each once; nil for nil.
 func unique(values []string) []string {
-	values = slices.Sorted(slices.Values(values))
+	values = slices.Clone(values)
+	slices.Sort(values)
 	return slices.Compact(values)
+}
+
+// has reports whether a value is among those that unique returned.
+func has(values []string, value string) bool {
+	_, found := slices.BinarySearch(values, value)
+	return found
 }
 
 // Revision returns the store's revision up to which the catalog knows all.
