@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 
@@ -100,10 +101,10 @@ func decode(r call, v any) error {
 	dec := json.NewDecoder(r.Body)
 	dec.DisallowUnknownFields()
 	err := dec.Decode(v)
-	if err == nil && dec.More() {
-		return badBody("there is more than one JSON value")
-	}
 	if err == nil {
+		if _, end := dec.Token(); !errors.Is(end, io.EOF) {
+			return badBody("there is more than one JSON value")
+		}
 		return nil
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {

@@ -123,22 +123,22 @@ type operation func(call) (answer, error)
 func (h *handler) operations() map[string]operation {
 	return map[string]operation{
 		"GET /v3/registry_credentials":           h.listCredentials,
-		"POST /v3/registry_credentials":          h.createCredential,
-		"GET /v3/registry_credentials/{guid}":    h.getCredential,
+		"POST /v3/registry_credentials":          plain(h.createCredential),
+		"GET /v3/registry_credentials/{guid}":    plain(h.getCredential),
 		"PATCH /v3/registry_credentials/{guid}":  h.updateCredential,
-		"DELETE /v3/registry_credentials/{guid}": h.deleteCredential,
+		"DELETE /v3/registry_credentials/{guid}": plain(h.deleteCredential),
 
-		"POST /regcred/v1/app_registry_credentials":                    h.createAppCredential,
+		"POST /regcred/v1/app_registry_credentials":                    plain(h.createAppCredential),
 		"POST /regcred/v1/registry_credentials/{guid}/actions/refresh": h.refreshCredential,
 		"POST /regcred/v1/registry_credentials/{guid}/actions/check":   h.checkCredential,
 
 		"GET /regcred/v1/providers":        h.listProviders,
-		"GET /regcred/v1/providers/{name}": h.getProvider,
+		"GET /regcred/v1/providers/{name}": plain(h.getProvider),
 
 		"GET /regcred/v1/resolve":                  h.resolve,
 		"GET /regcred/v1/docker_config":            h.dockerConfig,
 		kubeletRoute:                               h.kubeletLogin,
-		"GET /regcred/v1/status":                   h.status,
+		"GET /regcred/v1/status":                   plain(h.status),
 		"POST /regcred/v1/targets/actions/confirm": h.confirmTarget,
 
 		"GET /regcred/v1/registry/repositories":           h.listRepositories,
@@ -154,8 +154,8 @@ func (h *handler) operations() map[string]operation {
 		"GET /regcred/v1/audit": h.readAudit,
 
 		"GET /regcred/v1/tokens":         h.listTokens,
-		"POST /regcred/v1/tokens":        h.createToken,
-		"DELETE /regcred/v1/tokens/{id}": h.deleteToken,
+		"POST /regcred/v1/tokens":        plain(h.createToken),
+		"DELETE /regcred/v1/tokens/{id}": plain(h.deleteToken),
 	}
 }
 
@@ -189,6 +189,10 @@ func (h *handler) route(pattern string, op operation) {
 	h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		caller, err := identify(r)
 		if err != nil {
+			h.fail(w, r, err)
+			return
+		}
+		if err := checkQuery(r.URL); err != nil {
 			h.fail(w, r, err)
 			return
 		}

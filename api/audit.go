@@ -3,7 +3,6 @@ package api
 import (
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"regcred.dev"
@@ -21,14 +20,12 @@ func (h *handler) readAudit(r call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	values := func(key string) []string {
-		if !q.Has(key) {
-			return nil
-		}
-		return strings.Split(q.Get(key), ",")
+	values, err := lists(q, "callers", "operations", "guids")
+	if err != nil {
+		return answer{}, err
 	}
 	query := regcred.AuditQuery{
-		Callers: values("callers"), Operations: values("operations"), GUIDs: values("guids"),
+		Callers: values["callers"], Operations: values["operations"], GUIDs: values["guids"],
 		Offset: (page - 1) * perPage, Limit: perPage,
 	}
 	if q.Has("allowed") {

@@ -56,22 +56,23 @@ func (h *handler) listCredentials(r call) (answer, error) {
 
 // listQuery reads what a list selects, and its order.
 func listQuery(q url.Values) (catalog.Query, error) {
-	values := func(key string) []string {
-		if !q.Has(key) {
-			return nil
-		}
-		return strings.Split(q.Get(key), ",")
+	values, err := lists(q, "guids", "scopes", "locations", "organization_guids", "space_guids", "app_guids")
+	if err != nil {
+		return catalog.Query{}, err
 	}
 	out := catalog.Query{
-		GUIDs: values("guids"), Levels: values("scopes"), Locations: values("locations"),
-		Orgs: values("organization_guids"), Spaces: values("space_guids"), Apps: values("app_guids"),
+		GUIDs: values["guids"], Levels: values["scopes"], Locations: values["locations"],
+		Orgs: values["organization_guids"], Spaces: values["space_guids"], Apps: values["app_guids"],
 	}
 	canonicalize(out.Locations)
-	order := strings.TrimLeft(q.Get("order_by"), "+-")
-	if order != "" && order != "created_at" && order != "updated_at" {
+	order, newest := strings.CutPrefix(q.Get("order_by"), "-")
+	if !newest {
+		order = strings.TrimPrefix(order, "+")
+	}
+	if order != "created_at" && order != "updated_at" && q.Get("order_by") != "" {
 		return out, badQuery("Order by can only be: 'created_at', 'updated_at'")
 	}
-	out.Updated, out.Newest = order == "updated_at", strings.HasPrefix(q.Get("order_by"), "-")
+	out.Updated, out.Newest = order == "updated_at", newest
 	selector, err := parseSelector(q.Get("label_selector"))
 	if err != nil {
 		return out, err
@@ -95,6 +96,24 @@ func listQuery(q url.Values) (catalog.Query, error) {
 	return out, nil
 }
 
+// maxValues bounds a list of values in a query.
+const maxValues = 5000
+
+// lists reads parameters that are values separated by commas; those that are not there
+// are nil.
+func lists(q url.Values, keys ...string) (map[string][]string, error) {
+	out := map[string][]string{}
+	for _, key := range keys {
+		if !q.Has(key) {
+			continue
+		}
+		if out[key] = strings.Split(q.Get(key), ","); len(out[key]) > maxValues {
+			return nil, badQuery(fmt.Sprintf("%s has %d values, at most %d are allowed", key, len(out[key]), maxValues))
+		}
+	}
+	return out, nil
+}
+
 // knownQuery returns an error where a query has a parameter other than those: one
 // that was misspelled must not be taken for one that is not there.
 func knownQuery(q url.Values, known ...string) error {
@@ -104,6 +123,32 @@ func knownQuery(q url.Values, known ...string) error {
 		}
 	}
 	return nil
+}
+
+// checkQuery returns an error where a query has what url.URL.Query leaves out, or a
+// parameter twice, of which Get sees the first alone: half of what was asked for must
+// not be done as if it were all.
+func checkQuery(u *url.URL) error {
+	q, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return badQuery("it is malformed: separate parameters by '&', and escape other characters as %XX")
+	}
+	for _, key := range slices.Sorted(maps.Keys(q)) {
+		if len(q[key]) > 1 {
+			return badQuery(fmt.Sprintf("'%s' is there more than once: separate its values by commas", key))
+		}
+	}
+	return nil
+}
+
+// plain returns an operation that has no parameters in the query.
+func plain(op operation) operation {
+	return func(r call) (answer, error) {
+		if err := knownQuery(r.URL.Query()); err != nil {
+			return answer{}, err
+		}
+		return op(r)
+	}
 }
 
 // canonicalize lets a location be asked for in any of its spellings.

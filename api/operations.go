@@ -147,7 +147,11 @@ func omissions(list []keyring.Omission) []client.Omission {
 }
 
 func (h *handler) confirmTarget(r call) (answer, error) {
-	if err := h.Service.ConfirmTarget(r.Context(), r.caller, r.URL.Query().Get("name")); err != nil {
+	q := r.URL.Query()
+	if err := knownQuery(q, "name"); err != nil {
+		return answer{}, err
+	}
+	if err := h.Service.ConfirmTarget(r.Context(), r.caller, q.Get("name")); err != nil {
 		return answer{}, err
 	}
 	return answer{status: http.StatusNoContent}, nil

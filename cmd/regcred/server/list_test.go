@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"regcred.dev"
+	"regcred.dev/api"
 	"regcred.dev/client"
 	"regcred.dev/config"
 )
@@ -70,7 +71,7 @@ func TestListSelects(t *testing.T) {
 			t.Errorf("%s: %q, want %q", query, got, want)
 		}
 	}
-	for _, bad := range []string{"order_by=location", "label_selector=a+b", "created_ats=now", "updated_ats[ne]=2001-01-01T00:00:00Z", "include=space"} {
+	for _, bad := range []string{"order_by=location", "label_selector=a+b", "created_ats=now", "updated_ats[ne]=2001-01-01T00:00:00Z", "order_by=--created_at", "guids=" + strings.Repeat(",", 5000)} {
 		if status, body := r.doAdmin(http.MethodGet, "/v3/registry_credentials?"+bad, ""); status != http.StatusBadRequest {
 			t.Errorf("%s: %d %s", bad, status, body)
 		}
@@ -100,5 +101,29 @@ func TestMetadataMerges(t *testing.T) {
 	status, body := r.doAdmin(http.MethodPatch, path, `{"metadata": {"labels": {"a b": "x"}}}`)
 	if status != http.StatusUnprocessableEntity || !strings.Contains(body, "Metadata label key error") {
 		t.Errorf("a bad key: %d %s", status, body)
+	}
+}
+
+// TestQueriesAreReadWhole: no route does half of what was asked for as if it were all.
+func TestQueriesAreReadWhole(t *testing.T) {
+	r, _ := start(t, config.Default())
+	for _, route := range api.Routes() {
+		method, path, _ := strings.Cut(route, " ")
+		path = strings.NewReplacer("{guid}", "x", "{id}", "x", "{name}", "x").Replace(path)
+		for _, query := range []string{"no_such=1", "page=1&page=2", "page=1;per_page=2", "page=%zz"} {
+			status, body := r.doAdmin(method, path+"?"+query, "")
+			if status != http.StatusBadRequest || !strings.Contains(body, "CF-BadQueryParameter") {
+				t.Errorf("%s?%s: %d %s", route, query, status, body)
+			}
+		}
+	}
+	if status, body := r.doAdmin(http.MethodGet, "/regcred/v1/audit?callers="+strings.Repeat(",", 40_000), ""); status != http.StatusBadRequest {
+		t.Errorf("a long list: %d %.200s", status, body)
+	}
+	for _, rest := range []string{"}", "]", "{}", "x"} {
+		body := `{"location": "registry.example.com", "username": "u", "password": "p"}` + rest
+		if status, answer := r.doAdmin(http.MethodPost, "/v3/registry_credentials", body); status != http.StatusBadRequest {
+			t.Errorf("with %q behind the body: %d %s", rest, status, answer)
+		}
 	}
 }
