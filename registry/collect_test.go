@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -296,6 +297,44 @@ func TestTakeOver(t *testing.T) {
 		time.Sleep(15 * time.Minute)
 		if got := collect(t, s, registry.CollectOptions{}); got.Deleted.Count != 1 {
 			t.Errorf("a later collection: %+v", got)
+		}
+	})
+}
+
+// TestRetentionKeepsAttached: signatures and the like that are tagged by the digest of
+// their image, as cosign does it, stay as long as that, and take the place of no image.
+func TestRetentionKeepsAttached(t *testing.T) {
+	rule := registry.Rule{Keep: &registry.Retention{Last: 1, Untagged: day}}
+	inBubble(t, rule, func(t *testing.T, _ *memBlobs, s *registry.Storage) {
+		var attached []string
+		for _, tag := range []string{"v1", "v2"} {
+			d := pushImageOf(t, s, "a", tag, "config of "+tag)
+			for _, ending := range []string{"", ".sig", ".att"} {
+				attached = append(attached, "sha256-"+d.Encoded()+ending)
+			}
+			time.Sleep(time.Second)
+		}
+		for _, tag := range attached {
+			pushImageOf(t, s, "a", tag, "signature "+tag)
+		}
+		gone := slices.Sorted(slices.Values(attached[:3]))
+		dropped := func() []string {
+			var tags []string
+			for _, name := range collect(t, s, registry.CollectOptions{}).Tags {
+				tags = append(tags, strings.TrimPrefix(name, "a:"))
+			}
+			return slices.Sorted(slices.Values(tags))
+		}
+		if diff := cmp.Diff([]string{"v1"}, dropped()); diff != "" {
+			t.Errorf("at first (-want +got): %s", diff)
+		}
+		time.Sleep(2 * day)
+		var later []string
+		for range 2 { // the image goes, then what was attached to it
+			later = append(later, dropped()...)
+		}
+		if diff := cmp.Diff(gone, later); diff != "" {
+			t.Errorf("later (-want +got): %s", diff)
 		}
 	})
 }

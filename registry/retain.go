@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"regcred.dev"
 )
 
@@ -16,6 +18,9 @@ type taggedAt struct {
 	tag       string
 	writtenAt time.Time
 	pulledAt  time.Time // zero: never, or not lately
+	// orphan says that it was attached to a manifest that is gone: it is none of the
+	// last tags.
+	orphan bool
 }
 
 // selects reports whether the retention says anything about tags. One that does not
@@ -32,9 +37,14 @@ func (r Retention) drops(tags []taggedAt, now time.Time) []string {
 		return cmp.Or(b.writtenAt.Compare(a.writtenAt), cmp.Compare(a.tag, b.tag))
 	})
 	var drop []string
-	for i, t := range tags {
+	counted := 0
+	for _, t := range tags {
+		last := !t.orphan && counted < r.Last
+		if !t.orphan {
+			counted++
+		}
 		recent := r.Within > 0 && (now.Sub(t.writtenAt) <= r.Within || now.Sub(t.pulledAt) <= r.Within)
-		if i >= r.Last && !recent && !matchTag(r.Tags, t.tag) {
+		if !last && !recent && !matchTag(r.Tags, t.tag) {
 			drop = append(drop, t.tag)
 		}
 	}
@@ -42,7 +52,8 @@ func (r Retention) drops(tags []taggedAt, now time.Time) []string {
 }
 
 // retain drops the tags of a repository that its rule does not keep. Immutable tags
-// stay, and count for nothing.
+// stay, and count for nothing; so do those that are attached to a manifest, for as long
+// as the repository has that.
 func (c *collector) retain(ctx context.Context, repo string, rule Rule) error {
 	if !rule.Keep.selects() {
 		return nil
@@ -104,8 +115,18 @@ func (c *collector) dropTag(ctx context.Context, repo, tag string) error {
 	return nil
 }
 
-// tagTimes returns when the tags of a repository were written, but for immutable and
-// damaged ones.
+// attachedTo returns the manifest that what a tag points at is attached to, by the form
+// of the tag: sha256-HEX, the "referrers tag schema" of the OCI distribution
+// specification, or with an ending such as .sig, as cosign has it.
+func attachedTo(tag string) (digest.Digest, bool) {
+	name, _, _ := strings.Cut(tag, ".")
+	algorithm, hex, _ := strings.Cut(name, "-")
+	d := digest.NewDigestFromEncoded(digest.Algorithm(algorithm), hex)
+	return d, isDigest(d)
+}
+
+// tagTimes returns when the tags of a repository were written, but for immutable,
+// attached and damaged ones.
 func (s *Storage) tagTimes(ctx context.Context, repo string, rule Rule) ([]taggedAt, error) {
 	var mu sync.Mutex
 	var tags []taggedAt
@@ -114,6 +135,12 @@ func (s *Storage) tagTimes(ctx context.Context, repo string, rule Rule) ([]tagge
 		tag := strings.TrimPrefix(info.Key, prefix)
 		if rule.immutable(tag) {
 			return nil
+		}
+		subject, attached := attachedTo(tag)
+		if attached {
+			if has, err := s.hasManifest(ctx, repo, subject); has || err != nil {
+				return err
+			}
 		}
 		p, condition, err := s.findTag(ctx, repo, tag)
 		if err != nil || condition.Version() == "" {
@@ -124,7 +151,7 @@ func (s *Storage) tagTimes(ctx context.Context, repo string, rule Rule) ([]tagge
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		tags = append(tags, taggedAt{tag: tag, writtenAt: p.At})
+		tags = append(tags, taggedAt{tag: tag, writtenAt: p.At, orphan: attached})
 		return nil
 	})
 	return tags, err
