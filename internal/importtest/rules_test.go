@@ -84,9 +84,9 @@ var rules = []rule{
 	{packages: "service", imports: "regcred imageref keyring catalog refresh token deliver probe registry registry/crane",
 		libraries: "github.com/google/uuid github.com/opencontainers/go-digest", tests: "provider/... cloudfoundry registry/blob"},
 	{packages: "client", imports: "regcred"},
-	{packages: "api", imports: "regcred imageref keyring catalog deliver registry registry/crane service client",
+	{packages: "api", imports: "regcred imageref keyring catalog deliver registry service client",
 		libraries: "github.com/opencontainers/go-digest",
-		tests:     "provider/static refresh token"},
+		tests:     "provider/static refresh registry/blob token"},
 	{packages: "config", imports: "regcred imageref keyring registry token oidctoken", libraries: "go.yaml.in/yaml/v3"},
 
 	{packages: "cmd/...", imports: "regcred/...", libraries: "any"},

@@ -60,10 +60,14 @@ alone (docs/registry-static.md); neither asks the bucket.`,
 			if err := out.write(p.Stdout, report, func(w io.Writer) { describeSetup(w, report) }); err != nil {
 				return err
 			}
-			if !report.OK {
-				return regcred.Errorf(regcred.Unavailable, "the registry cannot be kept there yet: see to what is missing, and try again")
+			if report.OK {
+				return nil
 			}
-			return nil
+			hint := "see to what is missing, and try again"
+			if place.bucket != nil && !f.create && report.Checks[0].Status != bucket.OK {
+				hint = "with --create the bucket is made where there is none"
+			}
+			return regcred.Errorf(regcred.Unavailable, "the registry cannot be kept there yet: %s", hint)
 		},
 	}
 	flags := cmd.Flags()

@@ -22,6 +22,7 @@ import (
 
 	"regcred.dev"
 	"regcred.dev/client"
+	"regcred.dev/cmd/regcred/server"
 	"regcred.dev/config"
 	"regcred.dev/registry"
 	"regcred.dev/registry/archive"
@@ -30,17 +31,46 @@ import (
 )
 
 // TestPulpExport takes a Pulp v1 export all the way: it is published to a server, and
-// pulled from there by clients of both protocols; beside a directory of Crane's metadata
-// too.
+// pulled from there by clients of both protocols.
 func TestPulpExport(t *testing.T) {
-	for name, dir := range map[string]*config.Crane{"alone": nil, "beside Crane's metadata": {Metadata: t.TempDir()}} {
-		t.Run(name, func(t *testing.T) {
-			cfg := config.Default()
-			cfg.Registry.Policy = registry.Policy{{Pattern: "acme/*", Scope: regcred.OrgScope("acme")}}
-			cfg.Registry.Crane = dir
-			r, _ := start(t, cfg)
-			newExport(t).travel(r)
-		})
+	cfg := config.Default()
+	cfg.Registry.Policy = registry.Policy{{Pattern: "acme/*", Scope: regcred.OrgScope("acme")}}
+	r, _ := start(t, cfg)
+	newExport(t).travel(r)
+	want := client.Images{Storage: "directory " + filepath.Join(r.dir, server.RegistryName)}
+	if st, err := r.local.Status(t.Context()); err != nil || st.Images != want {
+		t.Errorf("%+v, %v", st.Images, err)
+	}
+}
+
+// TestPulpExportBesideCrane does so where a directory of Crane's metadata has the
+// repository too: ours takes it over.
+func TestPulpExportBesideCrane(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"small.json": `{"version":1,"repo-registry-id":"acme/small","url":"https://files.test/","images":[{"id":"a0"}],"tags":{"latest":"a0"}}`,
+		"other.json": `{"version":2,"repo-registry-id":"acme/other","url":"https://files.test/"}`,
+		"bad.json":   `{`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg := config.Default()
+	cfg.Registry.Policy = registry.Policy{{Pattern: "acme/*", Scope: regcred.OrgScope("acme")}}
+	cfg.Registry.Crane = &config.Crane{Metadata: dir}
+	r, _ := start(t, cfg)
+	newExport(t).travel(r)
+	check, err := r.local.CheckRegistry(t.Context(), true)
+	if err != nil || check.Lost != 0 || !slices.Equal(check.Shadowed, []string{"acme/small"}) {
+		t.Errorf("%+v, %v", check, err)
+	}
+	st, err := r.local.Status(t.Context())
+	if err != nil || st.Images.Crane == nil {
+		t.Fatalf("%+v, %v", st.Images, err)
+	}
+	if c := st.Images.Crane; c.Path != dir || c.V1 != 1 || c.V2 != 1 || c.ReadAt == nil || len(c.Bad) != 1 || c.Bad[0].Path != filepath.Join(dir, "bad.json") {
+		t.Errorf("%+v", c)
 	}
 }
 
