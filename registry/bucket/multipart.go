@@ -268,7 +268,8 @@ func (m *multipart) complete(ctx context.Context) error {
 	in.IfNoneMatch, in.IfMatch = headers(m.condition)
 	counted, unclear := countUnclear(ctx)
 	_, err := m.b.client.CompleteMultipartUpload(counted, in)
-	if errorCode(err) == "NoSuchUpload" {
+	// versitygw says InvalidRequest where another call is completing it just now.
+	if code := errorCode(err); code == "NoSuchUpload" || code == "InvalidRequest" {
 		return errGone
 	}
 	return m.b.settle(ctx, "CompleteMultipartUpload", m.path, m.write, m.condition, *unclear, err)

@@ -60,11 +60,16 @@ func (m *multipart) readParts(ctx context.Context, id *string) error {
 }
 
 // gone says what became of an upload that is no more: its completion's answer was
-// lost, or another call completed or aborted it.
+// lost, or another call completed or aborted it. Completing may take a moment.
 func (m *multipart) gone(ctx context.Context) error {
-	there, err := m.b.wroteLast(ctx, m.path, m.write)
-	if there || err != nil {
-		return err
+	for attempt := range attempts {
+		there, err := m.b.wroteLast(ctx, m.path, m.write)
+		if there || err != nil {
+			return err
+		}
+		if err := m.b.wait(ctx, attempt+1); err != nil {
+			return err
+		}
 	}
 	return regcred.Errorf(regcred.Unavailable, "the upload of %s was aborted by somebody else: begin again", m.path)
 }
