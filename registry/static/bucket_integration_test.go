@@ -4,7 +4,6 @@ package static_test
 
 import (
 	"net/http"
-	"net/http/httputil"
 	"net/url"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	"regcred.dev"
 	"regcred.dev/regcredtest/s3test"
+	"regcred.dev/regcredtest/webfront"
 	"regcred.dev/registry/bucket"
 	"regcred.dev/registry/static"
 )
@@ -39,29 +39,14 @@ func openSite(t *testing.T, o bucket.Options) *bucket.Site {
 	return site
 }
 
-// front serves the registry of a bucket to anybody, as a proxy does that knows nothing of
-// registries: it puts a path before /v2/, answers that itself with its index.html, and
-// says 404 where S3 says 403 to who may not know what is there.
+// front serves the registry of a bucket to anybody.
 func front(t *testing.T, s *s3test.Server, o bucket.Options) http.Handler {
 	t.Helper()
-	origin, err := url.Parse(s.Endpoint + "/" + o.Bucket + "/" + o.Prefix)
+	prefix, err := url.Parse(s.Endpoint + "/" + o.Bucket + "/" + o.Prefix)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) {
-			if r.In.URL.Path == "/v2/" {
-				r.Out.URL.Path = "/v2/index.html"
-			}
-			r.SetURL(origin)
-		},
-		ModifyResponse: func(r *http.Response) error {
-			if r.StatusCode == http.StatusForbidden {
-				r.StatusCode = http.StatusNotFound
-			}
-			return nil
-		},
-	}
+	return webfront.Bucket(prefix)
 }
 
 func TestSite(t *testing.T) {

@@ -22,6 +22,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"regcred.dev/regcredtest/s3test"
+	"regcred.dev/regcredtest/webfront"
 	at "regcred.dev/registry/archive/archivetest"
 	"regcred.dev/registry/static"
 )
@@ -184,7 +185,7 @@ func TestClients(t *testing.T) {
 	images := publishImages(t, inDirectory, newRegistry(t, site))
 	clients := startClients(t)
 
-	fronts := map[string]string{"file server": serve(t, files(dir)), "proxy of a bucket": serve(t, front(t, s, o))}
+	fronts := map[string]string{"file server": serve(t, webfront.Files(dir)), "proxy of a bucket": serve(t, front(t, s, o))}
 	if have(t, "nginx", "nginx") {
 		fronts["nginx"] = startNginx(t, "# A directory", "/srv/registry", dir)
 		fronts["nginx of a bucket"] = startNginx(t, "# A bucket",

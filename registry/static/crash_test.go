@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"regcred.dev"
+	"regcred.dev/regcredtest/webfront"
 )
 
 // checkComplete checks that all that a client can be led to from any manifest of a
@@ -110,7 +111,7 @@ func TestKilled(t *testing.T) {
 		before := mustPublish(t, newRegistry(t, d), old, "acme/app", "1").Root.Digest
 		o := &recorder{Objects: d, limit: limit, after: func() { checkComplete(t, dir) }}
 		r := newRegistry(t, o)
-		host := serve(t, files(dir))
+		host := serve(t, webfront.Files(dir))
 		_, err := publishTo(t.Context(), r, a, "acme/app", "1")
 		if len(o.writes) < limit {
 			if err != nil {

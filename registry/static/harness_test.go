@@ -7,8 +7,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -26,30 +24,6 @@ import (
 	"regcred.dev/registry/publish"
 	"regcred.dev/registry/static"
 )
-
-// files serves a directory as a web server does that knows nothing of registries but the
-// ends of the names of manifests.
-func files(dir string) http.Handler {
-	types := map[string]string{
-		".oci-index": ocispec.MediaTypeImageIndex, ".docker-list": "application/vnd.docker.distribution.manifest.list.v2+json",
-		".oci-manifest": ocispec.MediaTypeImageManifest, ".docker-manifest": "application/vnd.docker.distribution.manifest.v2+json",
-	}
-	plain := http.FileServer(http.Dir(dir))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.Contains(r.URL.Path, "/manifests/") {
-			plain.ServeHTTP(w, r)
-			return
-		}
-		for _, end := range []string{".oci-index", ".docker-list", ".oci-manifest", ".docker-manifest"} {
-			if _, err := os.Stat(filepath.Join(dir, filepath.FromSlash(r.URL.Path+end))); err == nil {
-				w.Header().Set("Content-Type", types[end])
-				http.ServeFile(w, r, filepath.Join(dir, filepath.FromSlash(r.URL.Path+end)))
-				return
-			}
-		}
-		http.NotFound(w, r)
-	})
-}
 
 // serve serves a handler and returns the host of its images.
 func serve(t *testing.T, h http.Handler) string {

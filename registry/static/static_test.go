@@ -14,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"regcred.dev"
+	"regcred.dev/regcredtest/webfront"
 	at "regcred.dev/registry/archive/archivetest"
 	"regcred.dev/registry/publish"
 	"regcred.dev/registry/static"
@@ -41,7 +42,7 @@ func tags(t *testing.T, host, repo string) []string {
 // TestPull publishes images of all kinds and pulls them from files.
 func TestPull(t *testing.T) {
 	dir := t.TempDir()
-	r, host := newRegistry(t, openDirectory(t, dir)), serve(t, files(dir))
+	r, host := newRegistry(t, openDirectory(t, dir)), serve(t, webfront.Files(dir))
 	l := signed()
 	if got := mustPublish(t, r, openArchive(t, l.files), "acme/app", "1"); got.Root.Digest != l.index.Digest {
 		t.Errorf("published %v", got.Root)
@@ -75,7 +76,7 @@ func TestPull(t *testing.T) {
 // TestReferrers finds artifacts by the tag that clients go by.
 func TestReferrers(t *testing.T) {
 	dir := t.TempDir()
-	r, host := newRegistry(t, openDirectory(t, dir)), serve(t, files(dir))
+	r, host := newRegistry(t, openDirectory(t, dir)), serve(t, webfront.Files(dir))
 	l := signed()
 	for range 2 {
 		mustPublish(t, r, openArchive(t, l.files), "acme/app", "1")
@@ -107,7 +108,7 @@ func TestReferrers(t *testing.T) {
 // TestMove moves a tag between an image and an index.
 func TestMove(t *testing.T) {
 	dir := t.TempDir()
-	r, host := newRegistry(t, openDirectory(t, dir)), serve(t, files(dir))
+	r, host := newRegistry(t, openDirectory(t, dir)), serve(t, webfront.Files(dir))
 	l := signed()
 	one, two := openArchive(t, l.files), openArchive(t, small("x"))
 	for range 2 {
@@ -154,7 +155,7 @@ func TestShare(t *testing.T) {
 	dir := t.TempDir()
 	d := openDirectory(t, dir)
 	o := &recorder{Objects: d}
-	r, host := newRegistry(t, o), serve(t, files(dir))
+	r, host := newRegistry(t, o), serve(t, webfront.Files(dir))
 	a := openArchive(t, signed().files)
 	first := mustPublish(t, r, a, "acme/app", "1")
 	if got := mustPublish(t, r, a, "acme/other", "1"); got.Sent != 0 || got.Present != first.Sent {
@@ -177,7 +178,7 @@ func TestShare(t *testing.T) {
 func TestTwoPublishers(t *testing.T) {
 	const publishers, each = 4, 6
 	dir := t.TempDir()
-	host := serve(t, files(dir))
+	host := serve(t, webfront.Files(dir))
 	a := openArchive(t, small("x"))
 	var want []string
 	var wg sync.WaitGroup

@@ -101,7 +101,7 @@ func (p *Program) publish(ctx context.Context, path, name string, f publishFlags
 	}
 	defer a.Close()
 	for _, warning := range a.Warnings() {
-		fmt.Fprintln(m, warning)
+		fmt.Fprintln(printable{m}, warning)
 	}
 	targets, err := publishTargets(a.Images(), name)
 	if err != nil {
