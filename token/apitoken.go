@@ -140,17 +140,9 @@ func (s *Service) APIToken(ctx context.Context, now time.Time, raw string) (regc
 	if !ok {
 		return regcred.APIToken{}, regcred.Errorf(regcred.Unauthenticated, "this is no API token: one reads %sID_SECRET", apiTokenPrefix)
 	}
-	given := hash(secret)
-	t, err := s.row(ctx, now, id)
-	known := err == nil
+	t, err := s.genuine(ctx, now, id, secret)
 	if err != nil {
-		if regcred.CodeOf(err) != regcred.NotFound {
-			return regcred.APIToken{}, err
-		}
-		t.Hash = make([]byte, len(given))
-	}
-	if equal := subtle.ConstantTimeCompare(given, t.Hash) == 1; !equal || !known {
-		return regcred.APIToken{}, regcred.Errorf(regcred.Unauthenticated, "the API token %s is unknown or wrong", id)
+		return regcred.APIToken{}, err
 	}
 	if s.revoked.covers(id, t.CreatedAt) { // and its row is still remembered
 		return regcred.APIToken{}, regcred.Errorf(regcred.Unauthenticated, "the API token %s was deleted", id)
@@ -162,26 +154,37 @@ func (s *Service) APIToken(ctx context.Context, now time.Time, raw string) (regc
 	return t, nil
 }
 
-// rowLifetime is for how long what is stored of an API token is not read again, and
-// rowBound how many bytes that may take. Its secret, its end and its deletion here are
-// checked each time; after a deletion by another process that shares the store, it is
-// good for as long.
+// rowLifetime is for how long what is stored of an API token is not read again once it
+// was shown with its secret, and rowBound how many bytes that may take. Its end and its
+// deletion here are checked each time; after a deletion by another process that shares
+// the store, it is good for as long.
 const (
 	rowLifetime = 2 * time.Second
 	rowBound    = 4 << 20
 )
 
-// row returns what is stored of an API token, perhaps as it was shortly before.
-// Errors: those of TokenStore.Token.
-func (s *Service) row(ctx context.Context, now time.Time, id string) (regcred.APIToken, error) {
-	if t, ok := s.rows.get(now, id); ok {
+// genuine returns what is stored of an API token of that secret, perhaps as it was
+// shortly before. It is remembered by the secret's hash too: whoever has only an ID that
+// is in use is told so by no quicker answer. Errors: as APIToken.
+func (s *Service) genuine(ctx context.Context, now time.Time, id, secret string) (regcred.APIToken, error) {
+	given := hash(secret)
+	key := id + string(given)
+	if t, ok := s.rows.get(now, key); ok {
 		return t, nil
 	}
 	t, err := s.store.Token(ctx, id)
-	if err == nil {
-		s.rows.add(now, id, t, rowSize(t))
+	known := err == nil
+	if err != nil {
+		if regcred.CodeOf(err) != regcred.NotFound {
+			return regcred.APIToken{}, err
+		}
+		t.Hash = make([]byte, len(given))
 	}
-	return t, err
+	if equal := subtle.ConstantTimeCompare(given, t.Hash) == 1; !equal || !known {
+		return regcred.APIToken{}, regcred.Errorf(regcred.Unauthenticated, "the API token %s is unknown or wrong", id)
+	}
+	s.rows.add(now, key, t, rowSize(t))
+	return t, nil
 }
 
 // rowSize is about what it takes to remember an API token.
@@ -205,7 +208,6 @@ func (s *Service) DeleteAPIToken(ctx context.Context, id string) error {
 	if deleted != nil && regcred.CodeOf(deleted) != regcred.NotFound {
 		return deleted
 	}
-	s.rows.forget(id)
 	// Also of one that is gone already: a former call may have got no further.
 	now := time.Now()
 	if err := s.Revoke(ctx, id, now, now.Add(s.maxLifetime)); err != nil {

@@ -124,14 +124,15 @@ func TestRememberedAPIToken(t *testing.T) {
 	want(here, at, raw, 1, "") // the clock was set back
 	want(there, at, raw, 1, "")
 	wrong := raw[:len(raw)-64] + strings.Repeat("0", 64)
-	want(here, at, wrong, 0, "unknown or wrong")
+	want(here, at, wrong, 1, "unknown or wrong") // as one of an unknown ID
 	want(here, expires, raw, 1, "expired")
 
 	want(here, at, raw, 1, "")
 	if err := here.DeleteAPIToken(t.Context(), made.ID); err != nil {
 		t.Fatal(err)
 	}
-	want(here, at, raw, 1, "unknown or wrong")
+	want(here, at, raw, 0, "was deleted")
+	want(here, at.Add(2*time.Second), raw, 1, "unknown or wrong")
 	want(there, at.Add(time.Second), raw, 0, "") // it has not heard of it
 	if err := there.Reload(t.Context()); err != nil {
 		t.Fatal(err)

@@ -56,12 +56,3 @@ func (r *recent[K, V]) put(key K, f found[V]) {
 	r.size += f.size - r.newer[key].size
 	r.newer[key] = f
 }
-
-// forget drops a key.
-func (r *recent[K, V]) forget(key K) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.size -= r.newer[key].size
-	delete(r.newer, key)
-	delete(r.older, key)
-}

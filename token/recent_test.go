@@ -29,11 +29,6 @@ func TestRecent(t *testing.T) {
 					t.Fatalf("just added, it is %d, %v", value, ok)
 				}
 			},
-			"forget": func(t *rapid.T) {
-				key := keys.Draw(t, "key")
-				r.forget(key)
-				delete(all, key)
-			},
 			"pass": func(t *rapid.T) {
 				now = now.Add(time.Duration(rapid.Int64Range(-int64(time.Second), int64(lifetime)).Draw(t, "time")))
 			},

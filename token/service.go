@@ -45,7 +45,7 @@ type Service struct {
 	revoked revocations
 	used    uses
 	opened  recent[[sha256.Size]byte, payload] // by the token's hash
-	rows    recent[string, regcred.APIToken]   // by their ID
+	rows    recent[string, regcred.APIToken]   // by their ID and the hash of their secret
 }
 
 // New returns a Service that keeps its signing key, revocations and API tokens
