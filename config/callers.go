@@ -2,6 +2,7 @@ package config
 
 import (
 	"crypto/x509"
+	"slices"
 
 	"regcred.dev"
 	"regcred.dev/oidctoken"
@@ -67,6 +68,20 @@ func (f *fileCloudFoundry) cloudFoundry(p *parser) *CloudFoundry {
 		}
 	}
 	return c
+}
+
+// oidcIssuers reads the list of issuers, each of which is there once: a token is tried
+// with the first that it names.
+func oidcIssuers(p *parser, list []fileOIDC) []OIDC {
+	var out []OIDC
+	for _, f := range list {
+		o := f.oidc(p)
+		if o.Issuer != "" && slices.ContainsFunc(out, func(other OIDC) bool { return other.Issuer == o.Issuer }) {
+			p.problem(f.Issuer.line, "oidc: %s is there already: an issuer has one audience and one list of roles", o.Issuer)
+		}
+		out = append(out, o)
+	}
+	return out
 }
 
 func (f fileOIDC) oidc(p *parser) OIDC {

@@ -105,9 +105,7 @@ func (f file) config(p *parser) Config {
 		p.problem(f.Registry.Crane.ClientCA.line, "registry.crane.client_ca: clients show their certificates to this server itself: set tls, and have no proxy in front end TLS")
 	}
 	cfg.CloudFoundry = f.CloudFoundry.cloudFoundry(p)
-	for _, issuer := range f.OIDC {
-		cfg.OIDC = append(cfg.OIDC, issuer.oidc(p))
-	}
+	cfg.OIDC = oidcIssuers(p, f.OIDC)
 	cfg.Credentials = f.credentials(p)
 	cfg.Targets = f.targets(p)
 	cfg.KubernetesTokens = f.kubernetesTokens(p)

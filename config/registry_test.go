@@ -140,6 +140,7 @@ func TestRegistryProblems(t *testing.T) {
 		{"cloudfoundry's URL", "cloudfoundry: {api: api.example.com}", "cloudfoundry.api: write https://"},
 		{"cloudfoundry, verified and not", "cloudfoundry: {api: https://a, ca: file:/run/secret, skip_tls_verify: true}", "leave out one of the two"},
 		{"oidc", "oidc: [{issuer: https://a}]", "and the audience"},
+		{"oidc twice", "oidc:\n- {issuer: https://a, audience: b, roles: [{claim: c}]}\n- {issuer: https://a, audience: d, roles: [{claim: c}]}", "https://a is there already"},
 		{"oidc without roles", "oidc: [{issuer: https://a, audience: b}]", "map claims to roles"},
 		{"tls", "tls: {client_ca: /c}", "name the server's certificates"},
 		{"key", "tls: {certificates: [{certificate: /c}]}", "certificate and key"},
