@@ -2,7 +2,9 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"cuelabs.dev/go/oci/ociregistry"
 	"github.com/opencontainers/go-digest"
@@ -29,7 +31,8 @@ func (s *Storage) DeleteBlob(ctx context.Context, repo string, d digest.Digest) 
 //
 // What points at the manifest goes first, so that nothing points at nothing where
 // this is interrupted. Then the link goes, and what pushes wrote meanwhile:
-// storeManifest does its part.
+// storeManifest does its part. An immutable tag that was pushed meanwhile stays, and
+// the manifest with it.
 func (s *Storage) DeleteManifest(ctx context.Context, repo string, d digest.Digest) error {
 	desc, err := s.ResolveManifest(ctx, repo, d)
 	if err != nil {
@@ -38,13 +41,46 @@ func (s *Storage) DeleteManifest(ctx context.Context, repo string, d digest.Dige
 	if err := s.checkHeld(ctx, repo, d); err != nil {
 		return err
 	}
-	if err := s.dropPointers(ctx, repo, desc, s.drop); err != nil {
+	if err := s.dropPointers(ctx, repo, desc, s.unlessImmutable(s.drop)); err != nil {
 		return err
 	}
 	if err := s.deleteLink(ctx, repo, manifestKey(repo, d)); err != nil {
 		return err
 	}
-	return s.dropPointers(ctx, repo, desc, s.dropLost)
+	err = s.dropPointers(ctx, repo, desc, s.unlessImmutable(s.dropLost))
+	if err != nil && regcred.CodeOf(err) == regcred.Denied {
+		return errors.Join(err, s.undelete(ctx, repo, desc))
+	}
+	return err
+}
+
+// undelete makes a manifest one of the repository's again.
+func (s *Storage) undelete(ctx context.Context, repo string, desc ociregistry.Descriptor) error {
+	data, _, err := s.blobs.Read(ctx, contentKey(desc.Digest))
+	if err != nil {
+		return lost(repo, desc.Digest, err)
+	}
+	m, err := parseManifest(data, desc.MediaType)
+	if err != nil {
+		return err
+	}
+	return s.storeManifest(context.WithoutCancel(ctx), repo, nil, data, m, desc)
+}
+
+// unlessImmutable makes a dropFunc answer Denied for an immutable tag that points at
+// the manifest.
+func (s *Storage) unlessImmutable(drop dropFunc) dropFunc {
+	return func(ctx context.Context, repo string, d digest.Digest, key string) error {
+		tag, isTag := strings.CutPrefix(key, tagsPrefix(repo))
+		if !isTag || !s.policy.For(repo).immutable(tag) {
+			return drop(ctx, repo, d, key)
+		}
+		version, err := s.pointsAt(ctx, key, d)
+		if version != "" && err == nil {
+			err = errHeld(repo, tag, d)
+		}
+		return err
+	}
 }
 
 // dropPointers lets drop remove the tags that point at a manifest, what makes it a

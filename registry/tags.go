@@ -31,6 +31,10 @@ func errImmutable(repo, tag string) error {
 	return regcred.Errorf(regcred.Denied, "tag %s of %s is immutable: it can neither be moved nor deleted; push under another tag", tag, repo)
 }
 
+func errHeld(repo, tag string, d digest.Digest) error {
+	return regcred.Errorf(regcred.Denied, "%s of %s cannot be deleted: tag %s needs it, which is immutable", d, repo, tag)
+}
+
 func errTagContended(repo, tag string) error {
 	return regcred.Errorf(regcred.Unavailable, "others go on moving tag %s of %s: try again", tag, repo)
 }
@@ -124,7 +128,7 @@ func (s *Storage) checkHeld(ctx context.Context, repo string, d digest.Digest) e
 			return err
 		}
 		if held {
-			return regcred.Errorf(regcred.Denied, "%s of %s cannot be deleted: tag %s needs it, which is immutable", d, repo, tag)
+			return errHeld(repo, tag, d)
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"regcred.dev"
 	"regcred.dev/registry"
 )
 
@@ -107,6 +109,42 @@ func TestWorstMoments(t *testing.T) {
 					collect(t, s, registry.CollectOptions{})
 				}
 			})
+		})
+	}
+}
+
+// TestImmutableWhileDeleted pushes an immutable tag at a manifest while that is deleted:
+// the tag stays, and all that it needs.
+func TestImmutableWhileDeleted(t *testing.T) {
+	for _, before := range []string{"delete tags/latest", "delete manifests"} {
+		t.Run(before, func(t *testing.T) {
+			m := newMemBlobs()
+			policy := registry.StorageOptions{Policy: registry.Policy{{Pattern: "*", Immutable: []string{"v*"}}}}
+			pusher := registry.NewStorage(m, policy)
+			subject := pushImageOf(t, pusher, "a", "base", "config of the base")
+			referrer := strings.TrimSuffix(imageManifest("config"), "}") + `,"subject":` + descriptorJSON(imageManifest("config of the base")) + `}`
+			pushBlob(t, pusher, "a", "config")
+			d := pushManifest(t, pusher, "a", "latest", referrer, ociImage)
+			method, key, _ := strings.Cut(before, " ")
+			i := &intruder{Blobs: m, before: func(m, k string) bool { return m == method && strings.HasPrefix(k, "repositories/a/"+key) }}
+			i.do = func() { pushManifest(t, pusher, "a", "v1", referrer, ociImage) }
+			err := registry.NewStorage(i, policy).DeleteManifest(t.Context(), "a", d)
+			if i.do != nil || regcred.CodeOf(err) != regcred.Denied || !strings.Contains(err.Error(), "v1") {
+				t.Errorf("the deletion: %v", err)
+			}
+			if got, err := readAll(pusher.GetTag(t.Context(), "a", "v1")); err != nil || !strings.HasSuffix(got, referrer) {
+				t.Errorf("v1 is %q, %v", got, err)
+			}
+			var referrers []digest.Digest
+			for desc, err := range pusher.Referrers(t.Context(), "a", subject, "") {
+				if err != nil {
+					t.Fatal(err)
+				}
+				referrers = append(referrers, desc.Digest)
+			}
+			if !slices.Equal(referrers, []digest.Digest{d}) {
+				t.Errorf("the referrers are %v", referrers)
+			}
 		})
 	}
 }
