@@ -208,9 +208,11 @@ func (s *Service) DeleteAPIToken(ctx context.Context, id string) error {
 	if deleted != nil && regcred.CodeOf(deleted) != regcred.NotFound {
 		return deleted
 	}
-	// Also of one that is gone already: a former call may have got no further.
-	now := time.Now()
-	if err := s.Revoke(ctx, id, now, now.Add(s.maxLifetime)); err != nil {
+	// Also of one that is gone already: a former call may have got no further. IDs are
+	// never used again, so what is being made from it at this very moment, or by a
+	// process whose clock is ahead, is revoked too.
+	before := time.Now().Add(leeway)
+	if err := s.Revoke(ctx, id, before, before.Add(s.maxLifetime)); err != nil {
 		return err
 	}
 	return deleted

@@ -217,6 +217,10 @@ func TestDeleteAPIToken(t *testing.T) {
 	wantError(t, err, regcred.Unauthenticated, "unknown or wrong", secret.Reveal())
 	_, err = s.Verify(at, bearer, token.UseAccess)
 	wantError(t, err, regcred.Unauthenticated, "it was revoked", bearer)
+	// Another process may have been about to make one, and its clock may be ahead.
+	later := sign(t, s, token.Claims{Subject: made.ID, Use: token.UseAccess, IssuedAt: at.Add(50 * time.Second), ExpiresAt: at.Add(time.Minute)})
+	_, err = s.Verify(at, later, token.UseAccess)
+	wantError(t, err, regcred.Unauthenticated, "it was revoked", later)
 
 	wantError(t, s.DeleteAPIToken(t.Context(), made.ID), regcred.NotFound, made.ID, "")
 	wantError(t, s.DeleteAPIToken(t.Context(), "guid-1"), regcred.NotFound, "guid-1", "")
