@@ -42,8 +42,14 @@ func (s *surroundings) run(stdin string, release bool, args ...string) (stdout s
 
 func startServer(t *testing.T) *surroundings {
 	t.Helper()
+	return startServerWith(t, config.Registry{})
+}
+
+func startServerWith(t *testing.T, images config.Registry) *surroundings {
+	t.Helper()
 	cfg := config.Default()
 	cfg.DataDir, cfg.Listen = t.TempDir(), "127.0.0.1:0"
+	cfg.Registry.Policy, cfg.Registry.Owners = images.Policy, images.Owners
 	ctx, cancel := context.WithCancel(context.Background())
 	srv, err := server.Open(ctx, cfg, "test", slog.New(slog.DiscardHandler))
 	if err != nil {
