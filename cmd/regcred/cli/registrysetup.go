@@ -64,8 +64,8 @@ alone (docs/registry-static.md); neither asks the bucket.`,
 				return nil
 			}
 			hint := "see to what is missing, and try again"
-			if place.bucket != nil && !f.create && report.Checks[0].Status != bucket.OK {
-				hint = "with --create the bucket is made where there is none"
+			if place.bucket != nil && !f.create {
+				hint += "; --create makes a bucket that does not exist"
 			}
 			return regcred.Errorf(regcred.Unavailable, "the registry cannot be kept there yet: %s", hint)
 		},
