@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"cuelabs.dev/go/oci/ociregistry"
@@ -19,13 +20,22 @@ type DirectPutter interface {
 	// call that failed has sent already, a later one for the same key may spare.
 	//
 	// Memory that is shared by all calls holds what was read and not sent yet: r has to
-	// be fast, a file rather than a client. What comes over a network goes through an
-	// upload.
+	// be fast, a file rather than a client.
 	//
 	// Errors: Invalid where the content has another digest or size; TooLarge over what
 	// the storage takes; Exists or Stale where the condition does not hold.
 	PutDirect(ctx context.Context, key string, d digest.Digest, size int64, r io.Reader, c Condition) error
+
+	// PutStream is PutDirect for what a client sends, however slowly. What it waits for
+	// is in memory of its own, so that only some go on at once.
+	//
+	// Errors: those of PutDirect; ErrNoRoom, before anything is read, where there is no
+	// memory for it now: an upload takes the content then.
+	PutStream(ctx context.Context, key string, d digest.Digest, size int64, r io.Reader, c Condition) error
 }
+
+// ErrNoRoom is an error of DirectPutter.PutStream.
+var ErrNoRoom = errors.New("no memory is left for another stream")
 
 // Direct is a Storage whose PushBlob sends content straight to where it stays, where
 // the Blobs are a DirectPutter and the size is known. It is for who publishes files of
@@ -39,30 +49,53 @@ func (d Direct) PushBlob(ctx context.Context, repo string, desc ociregistry.Desc
 	if !ok || desc.Size < 0 {
 		return d.Storage.PushBlob(ctx, repo, desc, r)
 	}
-	if err := checkRepository(repo); err != nil {
+	if err := d.pushDirect(ctx, repo, desc, r, putter.PutDirect); err != nil {
 		return ociregistry.Descriptor{}, err
+	}
+	return ociregistry.Descriptor{MediaType: mediaTypeBlob, Digest: desc.Digest, Size: desc.Size}, nil
+}
+
+// pushStream sends what a client pushes straight to where it stays, and reports whether
+// it did. Where that cannot be done, nothing is read and there is no error.
+func (s *Storage) pushStream(ctx context.Context, repo string, desc ociregistry.Descriptor, r io.Reader) (stored bool, err error) {
+	putter, ok := s.cache.Blobs.(DirectPutter)
+	if !ok || desc.Size < 0 {
+		return false, nil
+	}
+	err = s.pushDirect(ctx, repo, desc, r, putter.PutStream)
+	if errors.Is(err, ErrNoRoom) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// put is PutDirect or PutStream of a DirectPutter.
+type put func(ctx context.Context, key string, d digest.Digest, size int64, r io.Reader, c Condition) error
+
+func (s *Storage) pushDirect(ctx context.Context, repo string, desc ociregistry.Descriptor, r io.Reader, put put) error {
+	if err := checkRepository(repo); err != nil {
+		return err
 	}
 	if err := checkDigest(desc.Digest); err != nil {
-		return ociregistry.Descriptor{}, err
+		return err
 	}
-	if err := d.admitLink(ctx, repo, blobKey(repo, desc.Digest), link{Size: desc.Size}); err != nil {
-		return ociregistry.Descriptor{}, err
+	if err := s.admitLink(ctx, repo, blobKey(repo, desc.Digest), link{Size: desc.Size}); err != nil {
+		return err
 	}
-	if err := d.putContent(ctx, putter, desc, r); err != nil {
-		return ociregistry.Descriptor{}, err
+	if err := s.putContent(ctx, desc, r, put); err != nil {
+		return err
 	}
-	desc = ociregistry.Descriptor{MediaType: mediaTypeBlob, Digest: desc.Digest, Size: desc.Size}
-	return desc, d.linkBlob(ctx, repo, desc)
+	return s.linkBlob(ctx, repo, ociregistry.Descriptor{MediaType: mediaTypeBlob, Digest: desc.Digest, Size: desc.Size})
 }
 
 // putContent stores content, where it is not there yet or of another size and so
 // damaged.
-func (d Direct) putContent(ctx context.Context, putter DirectPutter, desc ociregistry.Descriptor, r io.Reader) error {
-	if err := d.reprieve(ctx, desc.Digest); err != nil {
+func (s *Storage) putContent(ctx context.Context, desc ociregistry.Descriptor, r io.Reader, put put) error {
+	if err := s.reprieve(ctx, desc.Digest); err != nil {
 		return err
 	}
 	condition := Condition{}
-	info, err := d.blobs.Stat(ctx, contentKey(desc.Digest))
+	info, err := s.blobs.Stat(ctx, contentKey(desc.Digest))
 	switch {
 	case err == nil && info.Size == desc.Size:
 		return checkContent(desc, r)
@@ -71,7 +104,7 @@ func (d Direct) putContent(ctx context.Context, putter DirectPutter, desc ocireg
 	case err != nil:
 		return err
 	}
-	err = putter.PutDirect(ctx, contentKey(desc.Digest), desc.Digest, desc.Size, r, condition)
+	err = put(ctx, contentKey(desc.Digest), desc.Digest, desc.Size, r, condition)
 	if regcred.CodeOf(err) == regcred.Invalid && err != nil {
 		return ociregistry.NewError(err.Error(), ociregistry.ErrDigestInvalid.Code(), nil)
 	}

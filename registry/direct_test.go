@@ -18,11 +18,26 @@ import (
 // putter is a directory that takes content directly, and counts.
 type putter struct {
 	*blob.Dir
-	direct, uploads int
+	direct, uploads, streams int
+	// room is how many streams there is memory for, one after the other.
+	room int
+}
+
+func (p *putter) PutStream(ctx context.Context, key string, d digest.Digest, size int64, r io.Reader, c registry.Condition) error {
+	if p.room == 0 {
+		return registry.ErrNoRoom
+	}
+	p.room--
+	p.streams++
+	return p.put(ctx, key, d, size, r, c)
 }
 
 func (p *putter) PutDirect(ctx context.Context, key string, d digest.Digest, size int64, r io.Reader, c registry.Condition) error {
 	p.direct++
+	return p.put(ctx, key, d, size, r, c)
+}
+
+func (p *putter) put(ctx context.Context, key string, d digest.Digest, size int64, r io.Reader, c registry.Condition) error {
 	data, err := io.ReadAll(r)
 	if err != nil {
 		return err

@@ -146,10 +146,14 @@ func (b *body) Read(p []byte) (int, error) {
 		// What comes after the body is waited for by others, for as long as they like.
 		_ = b.conn.SetReadDeadline(time.Time{})
 	case err != nil:
-		b.err = err
+		b.err, err = err, errBrokeOff
 	}
 	return n, err
 }
+
+// errBrokeOff is what readers of a body see of any failure: what broke off is never to
+// be taken for the end of the content.
+var errBrokeOff = errors.New("the request broke off")
 
 // extend gives the client the patience anew to send something of the body. Without
 // deadlines, as in some tests, it may take for ever.

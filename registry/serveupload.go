@@ -2,6 +2,7 @@ package registry
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,15 +28,23 @@ func (s *Server) startUpload(w http.ResponseWriter, r *http.Request, q request) 
 			return err
 		}
 	} else if d := query.Get("digest"); d != "" {
-		desc := ociregistry.Descriptor{Digest: digest.Digest(d), Size: r.ContentLength}
-		desc, err := s.storage.PushBlob(r.Context(), q.repo, desc, r.Body)
-		if err != nil {
-			return err
-		}
-		blobCreated(w, q.repo, desc.Digest)
-		return nil
+		return s.postBlob(w, r, q, digest.Digest(d))
 	}
 	return s.beginUpload(w, r, q, query.Get("digest-algorithm"))
+}
+
+// postBlob takes a blob that comes whole, without an upload before.
+func (s *Server) postBlob(w http.ResponseWriter, r *http.Request, q request, d digest.Digest) error {
+	desc := ociregistry.Descriptor{Digest: d, Size: r.ContentLength}
+	stored, err := s.storage.pushStream(r.Context(), q.repo, desc, r.Body)
+	if !stored && err == nil {
+		_, err = s.storage.PushBlob(r.Context(), q.repo, desc, r.Body)
+	}
+	if err != nil {
+		return err
+	}
+	blobCreated(w, q.repo, d)
+	return nil
 }
 
 // beginUpload begins an upload, for a digest of an algorithm: SHA-256 if it is "".
@@ -117,11 +126,11 @@ func (s *Server) uploadStatus(w http.ResponseWriter, r *http.Request, q request)
 
 // patchUpload appends to an upload. What arrived before a failure is kept.
 func (s *Server) patchUpload(w http.ResponseWriter, r *http.Request, q request) error {
-	up, err := s.appendUpload(r, q)
+	up, err := s.openUpload(r, q)
 	if err != nil {
 		return err
 	}
-	if err := up.Close(); err != nil {
+	if err := errors.Join(appendBody(up, r, q), up.Close()); err != nil {
 		return err
 	}
 	uploadState(w, q.repo, up, http.StatusAccepted)
@@ -134,16 +143,35 @@ func (s *Server) putUpload(w http.ResponseWriter, r *http.Request, q request) er
 	if err := checkDigest(d); err != nil {
 		return err
 	}
-	up, err := s.appendUpload(r, q)
+	up, err := s.openUpload(r, q)
 	if err != nil {
 		return err
 	}
 	defer up.Close()
-	if _, err := up.Commit(d); err != nil {
+	if err := s.endUpload(r, q, up, d); err != nil {
 		return err
 	}
 	blobCreated(w, q.repo, d)
 	return nil
+}
+
+// endUpload takes the rest of an upload and ends it. Where that is all of it, the
+// storage may take it directly; the upload then was for nothing.
+func (s *Server) endUpload(r *http.Request, q request, up ociregistry.BlobWriter, d digest.Digest) error {
+	if up.Size() == 0 && r.ContentLength > 0 {
+		stored, err := s.storage.pushStream(r.Context(), q.repo, ociregistry.Descriptor{Digest: d, Size: r.ContentLength}, r.Body)
+		if stored || errors.Is(err, ociregistry.ErrDigestInvalid) {
+			_ = up.Cancel() // else it goes with those that nobody went on with
+		}
+		if stored || err != nil {
+			return err
+		}
+	}
+	if err := appendBody(up, r, q); err != nil {
+		return err
+	}
+	_, err := up.Commit(d)
+	return err
 }
 
 // cancelUpload discards an upload.
@@ -159,8 +187,8 @@ func (s *Server) cancelUpload(w http.ResponseWriter, r *http.Request, q request)
 	return nil
 }
 
-// appendUpload writes the request's body to an upload. The caller closes it.
-func (s *Server) appendUpload(r *http.Request, q request) (ociregistry.BlobWriter, error) {
+// openUpload goes on with an upload where the request does. The caller closes it.
+func (s *Server) openUpload(r *http.Request, q request) (ociregistry.BlobWriter, error) {
 	start, err := contentRange(r)
 	if err != nil {
 		return nil, err
@@ -173,11 +201,15 @@ func (s *Server) appendUpload(r *http.Request, q request) (ociregistry.BlobWrite
 		_ = up.Close()
 		return nil, ociregistry.ErrRangeInvalid
 	}
-	if _, err := io.Copy(up, r.Body); err != nil {
-		_ = up.Close()
-		return nil, fmt.Errorf("upload to %s: %w", q.repo, err)
-	}
 	return up, nil
+}
+
+// appendBody writes the request's body to an upload.
+func appendBody(up ociregistry.BlobWriter, r *http.Request, q request) error {
+	if _, err := io.Copy(up, r.Body); err != nil {
+		return fmt.Errorf("upload to %s: %w", q.repo, err)
+	}
+	return nil
 }
 
 // contentRange returns where a chunk begins by its header Content-Range, which

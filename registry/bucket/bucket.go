@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"golang.org/x/sync/semaphore"
 
 	"regcred.dev/registry"
 )
@@ -38,7 +39,8 @@ var (
 // after the last. Each byte is then sent once, to where it stays; the copy within S3
 // that other registries do instead takes longer than the upload itself. So the
 // requests of one upload have to reach the same machine, or machines that share the
-// spool's file system.
+// spool's file system. What comes in one request that names the digest goes straight to
+// its key, where memory has room for it.
 type Bucket struct {
 	o       Options
 	client  *s3.Client
@@ -48,8 +50,10 @@ type Bucket struct {
 	format string
 	// served are headers of answers with the objects that are written.
 	served served
-	// buffers are for the parts of all writes together.
+	// buffers are for the parts of all writes together, streams is the memory in which
+	// those of PutStream wait for clients.
 	buffers *buffers
+	streams *semaphore.Weighted
 	// conditionalDelete says that the server knows If-Match for DELETE.
 	conditionalDelete bool
 }
@@ -73,7 +77,7 @@ func newBucket(ctx context.Context, o Options) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bucket{o: o, format: blobsFormat, buffers: newBuffers(o.PartSize, o.Concurrency)}
+	b := &Bucket{o: o, format: blobsFormat, buffers: newBuffers(o.PartSize, o.Concurrency), streams: semaphore.NewWeighted(streamParts * o.PartSize)}
 	if o.Endpoint != "" {
 		b.at = " at " + o.Endpoint
 	}

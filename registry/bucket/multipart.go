@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -28,14 +29,18 @@ import (
 // checks. Parts that an earlier call for the same content has sent are not sent again
 // where the server tells their CRC-32C.
 func (b *Bucket) PutDirect(ctx context.Context, key string, d digest.Digest, size int64, r io.Reader, c registry.Condition) error {
-	if err := d.Validate(); err != nil {
-		return regcred.Errorf(regcred.Invalid, "%q is no digest: %w", d, err)
+	return b.putDirect(ctx, key, content{reader: r, size: size, digest: d}, c)
+}
+
+func (b *Bucket) putDirect(ctx context.Context, key string, from content, c registry.Condition) error {
+	if err := from.digest.Validate(); err != nil {
+		return regcred.Errorf(regcred.Invalid, "%q is no digest: %w", from.digest, err)
 	}
 	path, err := b.path(key)
 	if err != nil {
 		return err
 	}
-	return b.store(ctx, path, content{reader: r, size: size, digest: d}, c)
+	return b.store(ctx, path, from, c)
 }
 
 // content is what an object is made of.
@@ -43,6 +48,8 @@ type content struct {
 	reader io.Reader
 	size   int64
 	digest digest.Digest // "" where somebody has checked it
+	// ahead is the reader of a stream: see PutStream.
+	ahead *bufio.Reader
 }
 
 // store stores content, in one request or in several, by its key in S3.
@@ -58,7 +65,10 @@ func (b *Bucket) store(ctx context.Context, path string, from content, c registr
 	if from.size <= part {
 		return b.storeWhole(ctx, path, from, sum, c)
 	}
-	m := &multipart{b: b, path: path, part: part, size: from.size, condition: c, write: from.digest.String()}
+	m := &multipart{b: b, path: path, part: part, size: from.size, condition: c}
+	if from.resumable() {
+		m.write = from.digest.String()
+	}
 	return m.store(ctx, from, sum)
 }
 
@@ -72,6 +82,9 @@ func sum(d digest.Digest) hash.Hash {
 
 // storeWhole stores content that fits into one request.
 func (b *Bucket) storeWhole(ctx context.Context, path string, from content, sum hash.Hash, c registry.Condition) error {
+	if err := from.await(from.size); err != nil {
+		return err
+	}
 	buf, free, err := b.buffers.get(ctx, from.size)
 	if err != nil {
 		return err
@@ -126,13 +139,13 @@ type multipart struct {
 	condition registry.Condition
 
 	id    string
-	write string // the name of the write: the content's digest, where that is known
+	write string // the name of the write: the content's digest, where it can be gone on with
 	mu    sync.Mutex
 	sent  map[int32]types.CompletedPart
 }
 
-// store stores content. What a call that ended half-way has sent of content with a
-// digest stays for the next one; all else is discarded.
+// store stores content. What a call that ended half-way has sent stays for the next one
+// where that can go on with it; all else is discarded.
 func (m *multipart) store(ctx context.Context, from content, sum hash.Hash) error {
 	if err := m.begin(ctx); err != nil {
 		return err
@@ -144,7 +157,7 @@ func (m *multipart) store(ctx context.Context, from content, sum hash.Hash) erro
 	if errors.Is(err, errGone) {
 		return m.gone(ctx)
 	}
-	if err != nil && (sum == nil || final(err)) {
+	if err != nil && (!from.resumable() || final(err)) {
 		m.abort(ctx)
 	}
 	return err
@@ -198,7 +211,11 @@ func (m *multipart) send(ctx context.Context, from content, sum hash.Hash) error
 
 func (m *multipart) sendParts(ctx context.Context, group *errgroup.Group, from content, sum hash.Hash) error {
 	for number := int32(1); m.offset(number) < m.size; number++ {
-		buf, free, err := m.b.buffers.get(ctx, min(m.part, m.size-m.offset(number)))
+		size := min(m.part, m.size-m.offset(number))
+		if err := from.await(size); err != nil {
+			return err
+		}
+		buf, free, err := m.b.buffers.get(ctx, size)
 		if err != nil {
 			return err
 		}
