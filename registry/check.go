@@ -312,7 +312,7 @@ func (c *checker) hash(ctx context.Context, d digest.Digest) error {
 	defer object.Close()
 	found, err := d.Algorithm().FromReader(contextReader{ctx, object})
 	if err == nil && found != d {
-		c.report(ctx, Problem{Kind: ContentDamaged, Digest: d, Key: contentKey(d)}, "the content of %s has another digest: push it again, or delete it", d)
+		c.report(ctx, Problem{Kind: ContentDamaged, Digest: d, Key: contentKey(d)}, "the content of %s has another digest: remove the object %s from the storage, then push it again", d, contentKey(d))
 	}
 	return err
 }

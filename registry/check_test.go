@@ -94,6 +94,27 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestCheckAdvice follows what a deep check says of content that changed on its medium
+// and kept its size.
+func TestCheckAdvice(t *testing.T) {
+	m := newMemBlobs()
+	s := registry.NewStorage(m, registry.StorageOptions{})
+	d := pushBlob(t, s, "a", "layer")
+	m.objects[contentOf(d)] = memObject{[]byte("LAYER"), time.Now()}
+	for p, err := range s.Check(t.Context(), true) {
+		_, rest, _ := strings.Cut(p.Message, "remove the object ")
+		key, _, ok := strings.Cut(rest, " from the storage")
+		if err != nil || !ok {
+			t.Fatalf("%+v, %v", p, err)
+		}
+		delete(m.objects, key)
+	}
+	pushBlob(t, s, "a", "layer")
+	if got := problems(t, s, true); len(got) > 0 {
+		t.Errorf("there is still %v", got)
+	}
+}
+
 // TestCheckEnds stops after the first of many problems.
 func TestCheckEnds(t *testing.T) {
 	m := newMemBlobs()
@@ -184,4 +205,24 @@ func TestDescribe(t *testing.T) {
 			t.Errorf("repositories (-want +got): %s", diff)
 		}
 	})
+}
+
+// TestDescribeNested adds up indexes within indexes, each of which is there twice.
+func TestDescribeNested(t *testing.T) {
+	s := registry.NewStorage(newMemBlobs(), registry.StorageOptions{})
+	inner := imageManifest("config", "layer")
+	pushImageOf(t, s, "a", "", "config", "layer")
+	want, mediaType := int64(len("config")+len("layer")+len(inner)), ociImage
+	for range 30 {
+		part := fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":%d}`, mediaType, digest.FromString(inner), len(inner))
+		inner = fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[%s,%[2]s]}`, ociIndex, part)
+		mediaType = ociIndex
+		pushManifest(t, s, "a", "deep", inner, ociIndex)
+		want += int64(len(inner))
+	}
+	for info, err := range s.DescribeTags(t.Context(), "a") {
+		if err != nil || info.Bytes != want || info.Problem != "" {
+			t.Errorf("%+v, %v; want %d bytes", info, err, want)
+		}
+	}
 }

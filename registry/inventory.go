@@ -160,7 +160,7 @@ func (s *Storage) describeTag(ctx context.Context, repo string, object Info) (Ta
 		return info, nil
 	}
 	w := tagWalk{s: s, repo: repo, seen: map[digest.Digest]bool{}, info: &info}
-	err = w.manifest(ctx, p.Descriptor)
+	err = w.walk(ctx, p.Descriptor)
 	if err != nil && (isUnknown(err) || regcred.CodeOf(err) == regcred.Corrupt) {
 		info.Problem = regcred.MessageOf(err)
 		if isUnknown(err) {
@@ -189,38 +189,49 @@ func (w *tagWalk) add(d ociregistry.Descriptor) bool {
 	return true
 }
 
-func (w *tagWalk) manifest(ctx context.Context, d ociregistry.Descriptor) error {
-	if !w.add(d) {
-		return nil
+// walk adds up a manifest and all that it needs, through indexes of any depth: of each
+// manifest no more is remembered than where to go on.
+func (w *tagWalk) walk(ctx context.Context, root ociregistry.Descriptor) error {
+	w.add(root)
+	for next := []digest.Digest{root.Digest}; len(next) > 0; {
+		d := next[len(next)-1]
+		found, err := w.manifest(ctx, d)
+		if err != nil {
+			return err
+		}
+		next = append(next[:len(next)-1], found...)
 	}
-	r, err := w.s.GetManifest(ctx, w.repo, d.Digest)
+	return nil
+}
+
+// manifest adds up what a manifest needs, and returns the manifests among that.
+func (w *tagWalk) manifest(ctx context.Context, d digest.Digest) (found []digest.Digest, err error) {
+	r, err := w.s.GetManifest(ctx, w.repo, d)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer r.Close()
 	data, err := io.ReadAll(r) // it was checked to be small
 	if err != nil {
-		return err
+		return nil, err
 	}
 	m, err := parseManifest(data, r.Descriptor().MediaType)
 	if err != nil {
-		return regcred.Errorf(regcred.Corrupt, "manifest %s is damaged: push it again", d.Digest)
+		return nil, regcred.Errorf(regcred.Corrupt, "manifest %s is damaged: push it again", d)
 	}
 	for _, part := range m.references() {
-		switch {
-		case !isImage(part.MediaType) && !isIndex(part.MediaType):
-			w.add(part)
-		default:
+		isManifest := isImage(part.MediaType) || isIndex(part.MediaType)
+		if isManifest {
 			w.platform(part.Platform)
-			if err := w.manifest(ctx, part); err != nil {
-				return err
-			}
+		}
+		if w.add(part) && isManifest {
+			found = append(found, part.Digest)
 		}
 	}
-	if m.Config != nil && d.Digest == w.info.Digest {
-		return w.configPlatform(ctx, m.Config.Digest)
+	if m.Config != nil && d == w.info.Digest {
+		return found, w.configPlatform(ctx, m.Config.Digest)
 	}
-	return nil
+	return found, nil
 }
 
 func (w *tagWalk) platform(p *ocispec.Platform) {
