@@ -35,6 +35,13 @@ func (s *Server) adminToken(ctx context.Context) error {
 		}
 		s.log.Warn("the admin token is not one of this store: it is made anew", "file", path)
 	}
+	// There is no service yet, whose log has all other tokens.
+	if err := s.store.Audit(ctx, regcred.AuditEntry{
+		At: time.Now(), Caller: "start", Role: regcred.RoleAdmin, Operation: "create token", Allowed: true,
+		Detail: string(regcred.RoleAdmin) + " " + AdminTokenName + ", and earlier ones of that name end",
+	}); err != nil {
+		return err
+	}
 	if err := s.endAdminTokens(ctx); err != nil {
 		return err
 	}

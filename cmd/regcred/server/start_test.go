@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -96,6 +97,10 @@ func TestAdminTokenIsReplaced(t *testing.T) {
 	r, _ = start(t, cfg)
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 || r.adminToken() != old {
 		t.Errorf("a token with a wrong mode: %v, %v", info, err)
+	}
+	log, total, err := r.local.Audit(t.Context(), url.Values{"operations": {"create token"}}, 10)
+	if err != nil || total != 3 || log[0].Caller != "start" {
+		t.Errorf("the audit log of three tokens: %+v, %v", log, err)
 	}
 }
 
