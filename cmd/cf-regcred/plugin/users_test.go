@@ -3,6 +3,10 @@ package plugin_test
 import (
 	"context"
 	"io"
+	"log"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -109,5 +113,26 @@ func TestInterrupted(t *testing.T) {
 	}
 	if username, _ := w.login("registry.example.com", regcred.Foundation); username != "u" {
 		t.Error("it is gone")
+	}
+}
+
+// TestTLS verifies certificates, unless the user told the CLI not to.
+func TestTLS(t *testing.T) {
+	w := newWorld(t)
+	plain, err := url.Parse(w.env["REGCRED_SERVER"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	selfSigned := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(plain))
+	selfSigned.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that are refused
+	selfSigned.StartTLS()
+	defer selfSigned.Close()
+	w.env["REGCRED_SERVER"] = selfSigned.URL
+	if out, code := w.run("registry-credentials"); code != 1 || !strings.Contains(out, "certificate") {
+		t.Errorf("a certificate of nobody: exit code %d: %s", code, out)
+	}
+	w.cf.Skip = true
+	if out, code := w.run("registry-credentials"); code != 0 {
+		t.Errorf("with --skip-ssl-validation: exit code %d: %s", code, out)
 	}
 }
