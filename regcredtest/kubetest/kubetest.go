@@ -24,6 +24,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"regcred.dev/regcredtest/internal/program"
 )
 
 // Options configure a Cluster. The zero value is that of most tests.
@@ -44,8 +46,8 @@ type Cluster struct {
 	flags  []string
 	token  string
 	url    string
-	etcd   *process
-	api    *process
+	etcd   *program.Process
+	api    *program.Process
 }
 
 // Open starts a cluster; Close ends it.
@@ -105,8 +107,8 @@ func Main(m *testing.M) int {
 
 // Close ends the cluster and removes what it stored.
 func (c *Cluster) Close() {
-	c.api.kill()
-	c.etcd.kill()
+	c.api.Kill()
+	c.etcd.Kill()
 	_ = os.RemoveAll(c.dir) // nothing can be done about it
 }
 

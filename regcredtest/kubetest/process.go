@@ -9,69 +9,30 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"k8s.io/client-go/rest"
+
+	"regcred.dev/regcredtest/internal/program"
 )
 
-// startTimeout bounds how long a program may take until it is ready.
-const startTimeout = time.Minute
-
-// process is a program that runs. A nil one has ended.
-type process struct {
-	cmd   *exec.Cmd
-	ended chan struct{}
-}
-
-// run starts a program, whose output goes to a file.
-func run(log, program string, args ...string) (*process, error) {
-	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	defer out.Close()
-	cmd := exec.CommandContext(context.Background(), program, args...)
-	cmd.Stdout, cmd.Stderr = out, out
-	dieWithParent(cmd)
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	p := &process{cmd: cmd, ended: make(chan struct{})}
-	go func() {
-		_ = cmd.Wait() // it was killed, or its log says why it ended
-		close(p.ended)
-	}()
-	return p, nil
-}
-
-// kill ends the process at once, and waits until it has.
-func (p *process) kill() {
-	if p == nil {
-		return
-	}
-	_ = p.cmd.Process.Kill() // it may have ended
-	<-p.ended
-}
-
 // PID returns that of the API server, for those who measure it.
-func (c *Cluster) PID() int { return c.api.cmd.Process.Pid }
+func (c *Cluster) PID() int { return c.api.PID() }
 
 // Stop kills the API server, as a crash would.
 func (c *Cluster) Stop() {
-	c.api.kill()
+	c.api.Kill()
 	c.api = nil
 }
 
 // Restart starts a stopped API server again, at the same address and on the same
 // store.
 func (c *Cluster) Restart() error {
-	c.api.kill()
+	c.api.Kill()
 	return c.startAPI()
 }
 
@@ -82,11 +43,11 @@ func (c *Cluster) certificate() string { return filepath.Join(c.dir, "certs", "a
 func (c *Cluster) start(durable bool) error {
 	var ports [3]string
 	for i := range ports {
-		port, err := freePort()
+		address, err := program.FreeAddress()
 		if err != nil {
 			return err
 		}
-		ports[i] = port
+		_, ports[i], _ = strings.Cut(address, ":")
 	}
 	c.url = "https://127.0.0.1:" + ports[2]
 	if err := c.writeKeys(); err != nil {
@@ -102,7 +63,7 @@ func (c *Cluster) start(durable bool) error {
 		args = append(args, "--unsafe-no-fsync")
 	}
 	var err error
-	if c.etcd, err = run(c.log("etcd"), filepath.Join(c.assets, "etcd"), args...); err != nil {
+	if c.etcd, err = program.Run(c.log("etcd"), nil, filepath.Join(c.assets, "etcd"), args...); err != nil {
 		return err
 	}
 	c.flags = append([]string{
@@ -117,15 +78,15 @@ func (c *Cluster) start(durable bool) error {
 	return c.startAPI()
 }
 
-func (c *Cluster) log(program string) string { return filepath.Join(c.dir, program+".log") }
+func (c *Cluster) log(name string) string { return filepath.Join(c.dir, name+".log") }
 
 // startAPI starts the API server and waits until it is ready.
 func (c *Cluster) startAPI() error {
 	var err error
-	if c.api, err = run(c.log("kube-apiserver"), filepath.Join(c.assets, "kube-apiserver"), c.flags...); err != nil {
+	if c.api, err = program.Run(c.log("kube-apiserver"), nil, filepath.Join(c.assets, "kube-apiserver"), c.flags...); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), program.StartTimeout)
 	defer cancel()
 	var last error
 	for {
@@ -135,8 +96,8 @@ func (c *Cluster) startAPI() error {
 		select {
 		case <-time.After(50 * time.Millisecond):
 			continue
-		case <-c.api.ended:
-		case <-c.etcd.ended:
+		case <-c.api.Ended:
+		case <-c.etcd.Ended:
 		case <-ctx.Done():
 		}
 		return fmt.Errorf("kube-apiserver did not become ready: %w\n%s", last, c.lastOutput())
@@ -169,9 +130,9 @@ func (c *Cluster) ready(ctx context.Context) error {
 // lastOutput returns the end of what the programs logged.
 func (c *Cluster) lastOutput() string {
 	var all strings.Builder
-	for _, program := range []string{"etcd", "kube-apiserver"} {
-		text, _ := os.ReadFile(c.log(program))
-		fmt.Fprintf(&all, "%s logged last:\n%s\n", program, text[max(0, len(text)-2000):])
+	for _, name := range []string{"etcd", "kube-apiserver"} {
+		text, _ := os.ReadFile(c.log(name))
+		fmt.Fprintf(&all, "%s logged last:\n%s\n", name, text[max(0, len(text)-2000):])
 	}
 	return all.String()
 }
@@ -188,16 +149,4 @@ func (c *Cluster) writeKeys() error {
 		os.WriteFile(filepath.Join(c.dir, "sa.key"), text, 0o600),
 		os.WriteFile(filepath.Join(c.dir, "tokens"), []byte(c.token+",admin,admin,system:masters\n"), 0o600),
 	)
-}
-
-// freePort returns a port of the loopback interface that was free just now.
-func freePort() (string, error) {
-	var config net.ListenConfig
-	l, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
 }

@@ -20,6 +20,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"regcred.dev/regcredtest/internal/program"
 )
 
 // Region is that of every Server.
@@ -35,13 +37,13 @@ type Server struct {
 	Dir string
 
 	temp    string // removed in the end
-	process *process
+	process *program.Process
 }
 
 // Open starts a server whose objects are in a directory, or in a temporary one where
 // dir is "". Close ends it.
 func Open(dir string) (_ *Server, err error) {
-	program, err := findProgram()
+	path, err := findProgram()
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +62,7 @@ func Open(dir string) (_ *Server, err error) {
 		s.Close()
 		return nil, err
 	}
-	if err := s.start(program); err != nil {
+	if err := s.start(path); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -81,12 +83,12 @@ func Start(t testing.TB) *Server {
 
 // Close ends the server and removes what it stored in a temporary directory.
 func (s *Server) Close() {
-	s.process.kill()
+	s.process.Kill()
 	_ = os.RemoveAll(s.temp) // nothing can be done about it
 }
 
 // PID returns that of the server's process, for those who measure it.
-func (s *Server) PID() int { return s.process.cmd.Process.Pid }
+func (s *Server) PID() int { return s.process.PID() }
 
 // Bucket makes a new bucket and returns its name.
 func (s *Server) Bucket(t testing.TB) string {
@@ -117,22 +119,22 @@ func (s *Server) host() string {
 }
 
 // start runs the program, at another port where the first one was taken meanwhile.
-func (s *Server) start(program string) error {
+func (s *Server) start(path string) error {
 	var err error
 	for range 3 {
 		var address string
-		if address, err = freeAddress(); err != nil {
+		if address, err = program.FreeAddress(); err != nil {
 			return err
 		}
 		s.Endpoint = "http://" + address
-		if s.process, err = run(filepath.Join(s.temp, "log"), s.environment(), program,
+		if s.process, err = program.Run(filepath.Join(s.temp, "log"), s.environment(), path,
 			"--port", address, "--region", s.Region, "--quiet", "--keep-alive", "posix", s.Dir); err != nil {
 			return err
 		}
 		if err = s.wait(); err == nil {
 			return nil
 		}
-		s.process.kill()
+		s.process.Kill()
 		s.process = nil
 	}
 	return err
@@ -145,7 +147,7 @@ func (s *Server) environment() []string {
 
 // wait waits until the server answers.
 func (s *Server) wait() error {
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), program.StartTimeout)
 	defer cancel()
 	client := s.Client(s.Endpoint)
 	for {
@@ -156,7 +158,7 @@ func (s *Server) wait() error {
 		select {
 		case <-time.After(20 * time.Millisecond):
 			continue
-		case <-s.process.ended:
+		case <-s.process.Ended:
 		case <-ctx.Done():
 		}
 		log, _ := os.ReadFile(filepath.Join(s.temp, "log"))
@@ -166,18 +168,18 @@ func (s *Server) wait() error {
 
 // findProgram returns the path of versitygw.
 func findProgram() (string, error) {
-	program := os.Getenv("REGCRED_VERSITYGW")
-	if program == "" {
+	path := os.Getenv("REGCRED_VERSITYGW")
+	if path == "" {
 		root, err := repository()
 		if err != nil {
 			return "", err
 		}
-		program = filepath.Join(root, "bin", "versitygw")
+		path = filepath.Join(root, "bin", "versitygw")
 	}
-	if _, err := os.Stat(program); err != nil {
+	if _, err := os.Stat(path); err != nil {
 		return "", fmt.Errorf("s3test needs versitygw: run `make bin/versitygw`, or set REGCRED_VERSITYGW: %w", err)
 	}
-	return filepath.Abs(program)
+	return filepath.Abs(path)
 }
 
 func repository() (string, error) {

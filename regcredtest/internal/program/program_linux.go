@@ -1,4 +1,4 @@
-package kubetest
+package program
 
 import (
 	"os/exec"
