@@ -42,3 +42,17 @@ func TestIsGoogle(t *testing.T) {
 		}
 	}
 }
+
+// TestGoogleCopy has copies within the server be asked for in Google's words.
+func TestGoogleCopy(t *testing.T) {
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "https://storage.googleapis.com/b/k", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-Amz-Copy-Source", "b/from")
+	r.Header.Set("X-Amz-Date", "20260101T000000Z")
+	toGoogle(r)
+	if len(r.Header) != 1 || r.Header.Get("X-Goog-Copy-Source") != "b/from" {
+		t.Errorf("headers %v", r.Header)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 
@@ -56,6 +57,9 @@ func addPublicRead(policy, resource string) (string, bool, error) {
 		if err := json.Unmarshal([]byte(policy), &doc); err != nil {
 			return "", false, err
 		}
+	}
+	if doc == nil {
+		return "", false, errors.New("it is null")
 	}
 	statements, err := list[document](doc["Statement"])
 	if err != nil {

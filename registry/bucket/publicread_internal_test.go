@@ -41,7 +41,7 @@ func TestAddPublicRead(t *testing.T) {
 			}
 		})
 	}
-	for _, policy := range []string{"{", "[]", `{"Statement":1}`, `{"Statement":[{"Sid":"RegcredPublicRead","Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":{}}]}`} {
+	for _, policy := range []string{"{", "[]", "null", `{"Statement":1}`, `{"Statement":[{"Sid":"RegcredPublicRead","Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":{}}]}`} {
 		if got, changed, err := addPublicRead(policy, "arn:b/v2/*"); err == nil {
 			t.Errorf("%s: %s, %t", policy, got, changed)
 		}
@@ -55,4 +55,43 @@ func decoded(t *testing.T, text string) any {
 		t.Fatal(err)
 	}
 	return v
+}
+
+// FuzzAddPublicRead adds to policies that others wrote: what they say stays, and adding
+// once more changes nothing.
+func FuzzAddPublicRead(f *testing.F) {
+	f.Add(`{"Statement":{"Sid":"RegcredPublicRead","Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:b/app/*"}}`)
+	f.Fuzz(func(t *testing.T, policy string) {
+		got, changed, err := addPublicRead(policy, "arn:b/v2/*")
+		if err != nil {
+			return
+		}
+		again, twice, err := addPublicRead(got, "arn:b/v2/*")
+		if err != nil || twice || again != got {
+			t.Fatalf("%s, added to once more: %t, %s, %v", got, twice, again, err)
+		}
+		if !changed {
+			if got != policy {
+				t.Fatalf("unchanged, it is %s", got)
+			}
+			return
+		}
+		before, after := document{}, document{}
+		if policy != "" && json.Unmarshal([]byte(policy), &before) != nil || json.Unmarshal([]byte(got), &after) != nil {
+			t.Fatalf("%s is no policy", got)
+		}
+		for name := range before {
+			if _, ok := after[name]; !ok {
+				t.Fatalf("%s lost %q", got, name)
+			}
+		}
+		old, err := list[document](before["Statement"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		statements, err := list[document](after["Statement"])
+		if err != nil || len(statements) < len(old) || len(statements) > len(old)+1 {
+			t.Fatalf("%d statements of %d in %s, %v", len(statements), len(old), got, err)
+		}
+	})
 }

@@ -72,17 +72,22 @@ type tagList struct {
 // list has a tag be in tags/list.
 func (r *Registry) list(ctx context.Context, repo, tag string) error {
 	return r.change(ctx, tagsKey(repo), typeJSON, func(old []byte) ([]byte, error) {
-		l := tagList{Name: repo}
-		if err := decode(tagsKey(repo), old, &l); err != nil {
-			return nil, err
-		}
-		if slices.Contains(l.Tags, tag) {
-			return nil, nil
-		}
-		l.Tags = append(l.Tags, tag)
-		slices.Sort(l.Tags)
-		return json.Marshal(l)
+		return addTag(repo, old, tag)
 	})
+}
+
+// addTag returns a list of tags with one more in it, nil where it is there already.
+func addTag(repo string, old []byte, tag string) ([]byte, error) {
+	l := tagList{Name: repo}
+	if err := decode(tagsKey(repo), old, &l); err != nil {
+		return nil, err
+	}
+	if slices.Contains(l.Tags, tag) {
+		return nil, nil
+	}
+	l.Tags = append(l.Tags, tag)
+	slices.Sort(l.Tags)
+	return json.Marshal(l)
 }
 
 // decode reads a document that a publisher has written, unless there is none.

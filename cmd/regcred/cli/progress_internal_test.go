@@ -41,15 +41,15 @@ func TestMeter(t *testing.T) {
 				m.width = test.width
 				opening := m.opening()
 				opening(archive.Progress{Phase: archive.Downloading, Bytes: 1e6})
-				time.Sleep(test.every) // of the bubble's clock
+				<-time.After(test.every) // of the bubble's clock
 				opening(archive.Progress{Phase: archive.Downloading, Bytes: 5e6, Total: 10e6})
 				publishing := m.publishing("acme/app:1")
 				publishing(publish.Progress{Contents: 3, Bytes: 6e6})
-				time.Sleep(test.every)
+				<-time.After(test.every)
 				publishing(publish.Progress{Contents: 3, Done: 1, Bytes: 6e6, BytesDone: 2e6})
 				fmt.Fprintln(m, "sending again")
 				publishing(publish.Progress{Contents: 3, Done: 1, Bytes: 6e6, BytesDone: 3e6})
-				time.Sleep(test.every)
+				<-time.After(test.every)
 				publishing(publish.Progress{Contents: 3, Done: 2, Bytes: 6e6, BytesDone: 4e6})
 				m.end()
 				m.end()
