@@ -87,6 +87,9 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		item = client.ErrorItem{Code: bad.code, Title: bad.title, Detail: bad.detail}
 	}
 	if status == http.StatusUnauthorized {
+		if r.Header.Get("Authorization") != "" {
+			item.Code, item.Title = 1000, "CF-InvalidAuthToken" // cf gets another token then
+		}
 		w.Header().Set("WWW-Authenticate", `Bearer realm="regcred"`)
 	}
 	if status >= http.StatusInternalServerError && r.Context().Err() == nil {

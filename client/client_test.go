@@ -81,6 +81,7 @@ func TestErrors(t *testing.T) {
 		{400, body(1001), regcred.Invalid, "what is wrong"},
 		{400, body(10005), regcred.Invalid, "what is wrong"},
 		{422, body(10008), regcred.Invalid, "what is wrong"},
+		{401, body(1000), regcred.Unauthenticated, "what is wrong"},
 		{401, body(10002), regcred.Unauthenticated, "what is wrong"},
 		{403, body(10003), regcred.Denied, "what is wrong"},
 		{404, body(10010), regcred.NotFound, "what is wrong"},

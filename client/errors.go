@@ -11,7 +11,8 @@ import (
 // errorCodes maps the codes in the API's error bodies to regcred's: Cloud
 // Foundry's own, and regcred's from 390000.
 var errorCodes = map[int]regcred.Code{
-	1001:   regcred.Invalid, // the body is malformed
+	1000:   regcred.Unauthenticated, // the token is not good
+	1001:   regcred.Invalid,         // the body is malformed
 	10001:  regcred.Internal,
 	10002:  regcred.Unauthenticated,
 	10003:  regcred.Denied,

@@ -72,11 +72,11 @@ func TestFoundationReads(t *testing.T) {
 			}
 		}
 	}
-	for what, token := range map[string]string{
-		"a refresh token": f.UAA.Refresh(fakefoundation.Root), "an edited token": f.UAA.Token(fakefoundation.Root) + "x", "no token": "",
+	for token, title := range map[string]string{
+		f.UAA.Refresh(fakefoundation.Root): "CF-InvalidAuthToken", f.UAA.Token(fakefoundation.Root) + "x": "CF-InvalidAuthToken", "": "CF-NotAuthenticated",
 	} {
-		if status, body := r.do(http.MethodGet, "/v3/registry_credentials", token, ""); status != http.StatusUnauthorized {
-			t.Errorf("%s: %d %s", what, status, body)
+		if status, body := r.do(http.MethodGet, "/v3/registry_credentials", token, ""); status != http.StatusUnauthorized || !strings.Contains(body, title) {
+			t.Errorf("want %s: %d %s", title, status, body)
 		}
 	}
 }
