@@ -62,9 +62,9 @@ type Issuer struct {
 // the option.
 func New(o Options) (*Issuer, error) {
 	o.UsernameClaim = cmp.Or(o.UsernameClaim, "sub")
-	for name, raw := range map[string]string{"issuer": o.Issuer, "jwks_url": cmp.Or(o.JWKSURL, o.Issuer)} {
-		if u, err := url.Parse(raw); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "" {
-			return nil, regcred.Errorf(regcred.Invalid, "%s is %q, which is no https URL", name, raw)
+	for _, option := range [][2]string{{"issuer", o.Issuer}, {"jwks_url", cmp.Or(o.JWKSURL, o.Issuer)}} {
+		if u, err := url.Parse(option[1]); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "" {
+			return nil, regcred.Errorf(regcred.Invalid, "%s is %q, which is no https URL", option[0], option[1])
 		}
 	}
 	if o.Audience == "" {
