@@ -35,7 +35,7 @@ const (
 
 // killTasks are what children do.
 var killTasks = map[string]func(dir string, seed uint64) error{
-	"push": pushUntilKilled, "collect": collectUntilKilled,
+	"push": pushUntilKilled, "collect": collectUntilKilled, "serve": serveUntilKilled,
 }
 
 func TestMain(m *testing.M) {
