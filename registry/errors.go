@@ -92,7 +92,31 @@ func (s *Server) describe(w *recorder, r *http.Request, err error) (status int, 
 	if _, ok := errors.AsType[*challengeError](err); ok {
 		answer.status = http.StatusUnauthorized
 	}
-	return answer.status, answer.code, regcred.MessageOf(err)
+	return answer.status, answer.code, ClientMessage(err)
+}
+
+// operational is an error whose words are for who runs the registry.
+type operational struct{ error }
+
+func (e operational) Unwrap() error { return e.error }
+
+// Operational returns an error of the storage whose words are for who runs the
+// registry, since they name the storage and where it is: the log has them, and clients
+// that pull or push read something else. nil stays nil.
+func Operational(err error) error {
+	if err == nil {
+		return nil
+	}
+	return operational{err}
+}
+
+// ClientMessage returns what clients that pull or push may read of an error: the
+// message of regcred.MessageOf, where that is not for who runs the registry.
+func ClientMessage(err error) string {
+	if _, ok := errors.AsType[operational](err); ok {
+		return "the storage of the registry fails or cannot be reached: try again later, or tell those who run the registry"
+	}
+	return regcred.MessageOf(err)
 }
 
 // wireMessage returns the message of an OCI error without its code.

@@ -91,3 +91,31 @@ func TestNewNeeds(t *testing.T) {
 		t.Errorf("a server of nothing: %v", err)
 	}
 }
+
+// failingStorage is Blobs that fail in words for who runs the registry.
+type failingStorage struct{ registry.Blobs }
+
+func (f failingStorage) Read(context.Context, string) ([]byte, string, error) {
+	return nil, "", registry.Operational(regcred.Errorf(regcred.Unavailable, "bucket images at storage.internal is away"))
+}
+
+// TestOperational tells the log what is wrong with the storage, and clients that
+// something is.
+func TestOperational(t *testing.T) {
+	log := new(syncBuffer)
+	storage := registry.NewStorage(failingStorage{newMemBlobs()}, registry.StorageOptions{})
+	server, err := registry.New(registry.Options{Storage: storage, Tokens: failingTokens{}, Log: slog.New(slog.NewTextHandler(log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodGet, "/v2/a/manifests/v1", nil)
+	r.Header.Set("Authorization", "Bearer x")
+	w := httptest.NewRecorder()
+	server.ServeHTTP(w, r)
+	if w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "internal") || !strings.Contains(w.Body.String(), "try again") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if !strings.Contains(log.String(), "storage.internal") {
+		t.Errorf("the log has %s", log)
+	}
+}

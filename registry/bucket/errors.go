@@ -15,6 +15,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"regcred.dev"
+	"regcred.dev/registry"
 )
 
 // fail says in words why an operation of S3, such as "PutObject", failed for a key.
@@ -22,6 +23,15 @@ import (
 // registry for an image is told that it cannot serve, not that he may not pull.
 // A context that has ended is its own error.
 func (b *Bucket) fail(ctx context.Context, operation, key string, err error) error {
+	err = b.explain(ctx, operation, key, err)
+	if err != nil && regcred.CodeOf(err) == regcred.Unavailable {
+		return registry.Operational(err)
+	}
+	return err
+}
+
+// explain is fail for who runs the registry.
+func (b *Bucket) explain(ctx context.Context, operation, key string, err error) error {
 	if err == nil {
 		return nil
 	}

@@ -76,7 +76,7 @@ func readSmall(path string, out *s3.GetObjectOutput) ([]byte, error) {
 	defer out.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(out.Body, registry.MaxSmall+1))
 	if err != nil {
-		return nil, regcred.Errorf(regcred.Unavailable, "the answer with object %s broke off: %w", path, err)
+		return nil, registry.Operational(regcred.Errorf(regcred.Unavailable, "the answer with object %s broke off: %w", path, err))
 	}
 	if want := out.Metadata[metaSHA256]; want != "" && want != hexSHA256(data) {
 		return nil, regcred.Errorf(regcred.Corrupt, "the content of object %s is not what was stored", path)

@@ -44,7 +44,7 @@ func (b *Bucket) Get(ctx context.Context, key string) (registry.Object, error) {
 	defer out.Body.Close()
 	start, size, err := contentRange(out)
 	if err != nil || start != 0 {
-		return registry.Object{}, regcred.Errorf(regcred.Unavailable, "bucket %s%s: the answer with %s is not the range that was asked for", b.o.Bucket, b.at, key)
+		return registry.Object{}, registry.Operational(regcred.Errorf(regcred.Unavailable, "bucket %s%s: the answer with %s is not the range that was asked for", b.o.Bucket, b.at, key))
 	}
 	// What does not arrive now is asked for when it is read.
 	head, _ := io.ReadAll(io.LimitReader(out.Body, min(size, headSize)))
@@ -158,7 +158,7 @@ func (r *reader) open() error {
 	}
 	if start, size, err := contentRange(out); err != nil || start != r.pos || size != r.size {
 		_ = out.Body.Close()
-		return regcred.Errorf(regcred.Unavailable, "bucket %s%s: the answer with %s is not the range that was asked for", r.b.o.Bucket, r.b.at, r.path)
+		return registry.Operational(regcred.Errorf(regcred.Unavailable, "bucket %s%s: the answer with %s is not the range that was asked for", r.b.o.Bucket, r.b.at, r.path))
 	}
 	r.body, r.bodyAt = out.Body, r.pos
 	return nil
@@ -171,7 +171,7 @@ func (r *reader) again(err error) error {
 	}
 	r.failed++
 	if r.failed >= attempts {
-		return regcred.Errorf(regcred.Unavailable, "object %s broke off at byte %d of %d, %d times: %w", r.path, r.pos, r.size, r.failed, err)
+		return registry.Operational(regcred.Errorf(regcred.Unavailable, "object %s broke off at byte %d of %d, %d times: %w", r.path, r.pos, r.size, r.failed, err))
 	}
 	return r.b.wait(r.ctx, r.failed)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"regcred.dev"
+	"regcred.dev/registry"
 )
 
 // tree is where images of v1 are found. What the caller may not have is not there:
@@ -206,5 +207,5 @@ func (h *Handler) v1Error(w http.ResponseWriter, r *http.Request, err error) {
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Basic realm="regcred"`)
 	}
-	writeText(w, status, regcred.MessageOf(err))
+	writeText(w, status, registry.ClientMessage(err))
 }

@@ -7,7 +7,7 @@ import (
 
 	"cuelabs.dev/go/oci/ociregistry"
 
-	"regcred.dev"
+	"regcred.dev/registry"
 )
 
 // keywords end a repository's name in a path of v2: the rightmost does.
@@ -48,7 +48,7 @@ func (h *Handler) serveV2(w http.ResponseWriter, r *http.Request) {
 	own, err := h.isOwn(c, name, rest)
 	switch {
 	case err != nil:
-		h.v2Error(w, h.status(r, err), "UNKNOWN", regcred.MessageOf(err))
+		h.v2Error(w, h.status(r, err), "UNKNOWN", registry.ClientMessage(err))
 	case own:
 		h.nextV2(w, r)
 	default:
