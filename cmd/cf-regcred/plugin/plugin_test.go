@@ -2,11 +2,7 @@ package plugin_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,7 +11,7 @@ import (
 	"regcred.dev"
 	"regcred.dev/client"
 	"regcred.dev/cmd/cf-regcred/plugin"
-	"regcred.dev/cmd/regcred/server"
+	"regcred.dev/cmd/regcred/server/servertest"
 	"regcred.dev/config"
 	"regcred.dev/regcredtest/fakefoundation"
 )
@@ -36,13 +32,9 @@ const password = "canary-registry-4a1c"
 // newWorld starts a server whose admin the user is.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w, dir := openWorld(t, config.Default())
-	token, err := os.ReadFile(filepath.Join(dir, server.AdminTokenName))
-	if err != nil {
-		t.Fatal(err)
-	}
+	w, srv := openWorld(t, config.Default())
 	capi := (&api{apps: map[string]string{"app-guid": "my,app%1"}}).serve(t)
-	w.cf.API, w.cf.Token, w.cf.User = capi.URL, strings.TrimSpace(string(token)), "admin"
+	w.cf.API, w.cf.Token, w.cf.User = capi.URL, srv.AdminToken().Reveal(), "admin"
 	return w
 }
 
@@ -57,32 +49,18 @@ func newFoundation(t *testing.T) (*world, *fakefoundation.Foundation) {
 	return w, f
 }
 
-// openWorld starts a server, in dir; nobody is logged in.
-func openWorld(t *testing.T, cfg config.Config) (w *world, dir string) {
+// openWorld starts a server; nobody is logged in.
+func openWorld(t *testing.T, cfg config.Config) (*world, *servertest.Server) {
 	t.Helper()
-	cfg.DataDir, cfg.Listen = t.TempDir(), "127.0.0.1:0"
-	ctx, cancel := context.WithCancel(context.Background())
-	srv, err := server.Open(ctx, cfg, "test", slog.New(slog.DiscardHandler))
-	if err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- srv.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	w = &world{
+	srv := servertest.Start(t, cfg)
+	w := &world{
 		t:     t,
 		cf:    &CliRpcCmd{},
-		env:   map[string]string{"REGCRED_SERVER": srv.URL(), "CF_DOCKER_PASSWORD": password},
-		local: client.NewLocal(filepath.Join(cfg.DataDir, server.SocketName)),
+		env:   map[string]string{"REGCRED_SERVER": srv.URL, "CF_DOCKER_PASSWORD": password},
+		local: srv.Local(),
 	}
 	w.port = w.cf.serve(t)
-	return w, cfg.DataDir
+	return w, srv
 }
 
 // run runs the plugin as the CLI does, and returns what it prints, standard error

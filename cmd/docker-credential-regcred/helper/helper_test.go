@@ -2,10 +2,7 @@ package helper_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"log/slog"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,7 +11,7 @@ import (
 	"regcred.dev"
 	"regcred.dev/client"
 	"regcred.dev/cmd/docker-credential-regcred/helper"
-	"regcred.dev/cmd/regcred/server"
+	"regcred.dev/cmd/regcred/server/servertest"
 	"regcred.dev/config"
 )
 
@@ -22,23 +19,8 @@ import (
 // a token for the logins of organization acme.
 func start(t *testing.T) (url, dir, token string) {
 	t.Helper()
-	cfg := config.Default()
-	cfg.DataDir, cfg.Listen = t.TempDir(), "127.0.0.1:0"
-	ctx, cancel := context.WithCancel(context.Background())
-	s, err := server.Open(ctx, cfg, "test", slog.New(slog.DiscardHandler))
-	if err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	local := client.NewLocal(filepath.Join(cfg.DataDir, server.SocketName))
+	s := servertest.Start(t, config.Default())
+	local := s.Local()
 	for location, scope := range map[string]regcred.Scope{
 		"registry.example.com": regcred.OrgScope("acme"), "docker.io": regcred.OrgScope("acme"),
 		"paths.example.com/team": regcred.OrgScope("acme"), "all.example.com": regcred.Foundation,
@@ -56,7 +38,7 @@ func start(t *testing.T) (url, dir, token string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.URL(), cfg.DataDir, tok.Secret
+	return s.URL, s.Dir, tok.Secret
 }
 
 func TestHelper(t *testing.T) {

@@ -2,7 +2,6 @@ package kubelet_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -28,7 +27,7 @@ import (
 	"regcred.dev"
 	"regcred.dev/client"
 	"regcred.dev/cmd/docker-credential-regcred/kubelet"
-	"regcred.dev/cmd/regcred/server"
+	"regcred.dev/cmd/regcred/server/servertest"
 	"regcred.dev/config"
 	"regcred.dev/regcredtest"
 )
@@ -45,23 +44,9 @@ type node struct {
 // startServer runs a server in a directory of its own, behind a proxy that ends TLS.
 func startServer(t *testing.T, cfg config.Config) node {
 	t.Helper()
-	cfg.DataDir, cfg.Listen = t.TempDir(), "127.0.0.1:0"
-	ctx, cancel := context.WithCancel(context.Background())
-	s, err := server.Open(ctx, cfg, "test", slog.New(slog.DiscardHandler))
-	if err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	n := node{url: s.URL(), socket: filepath.Join(cfg.DataDir, server.SocketName)}
-	n.tls, n.ca = proxy(t, s.URL())
+	s := servertest.Start(t, cfg)
+	n := node{url: s.URL, socket: s.Socket()}
+	n.tls, n.ca = proxy(t, s.URL)
 	return n
 }
 

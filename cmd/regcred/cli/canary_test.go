@@ -2,8 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"context"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"regcred.dev/cmd/regcred/server"
+	"regcred.dev/cmd/regcred/server/servertest"
 	"regcred.dev/config"
 	"regcred.dev/regcredtest"
 )
@@ -48,23 +47,8 @@ func startServer(t *testing.T) *surroundings {
 func startServerWith(t *testing.T, images config.Registry) *surroundings {
 	t.Helper()
 	cfg := config.Default()
-	cfg.DataDir, cfg.Listen = t.TempDir(), "127.0.0.1:0"
 	cfg.Registry.Policy, cfg.Registry.Owners = images.Policy, images.Owners
-	ctx, cancel := context.WithCancel(context.Background())
-	srv, err := server.Open(ctx, cfg, "test", slog.New(slog.DiscardHandler))
-	if err != nil {
-		cancel()
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- srv.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return &surroundings{t: t, env: map[string]string{"REGCRED_DATA_DIR": cfg.DataDir}}
+	return &surroundings{t: t, env: map[string]string{"REGCRED_DATA_DIR": servertest.Start(t, cfg).Dir}}
 }
 
 // TestNoSecretIsPrinted gives secrets to every command, in all the ways there are,
