@@ -54,12 +54,13 @@ func run(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// start starts a program that runs until the test ends, and waits until it is ready.
-func start(t *testing.T, ready func() error, name string, args ...string) {
+// start starts a program that runs until the test ends, with more in its environment, and
+// waits until it is ready.
+func start(t *testing.T, ready func() error, env []string, name string, args ...string) {
 	t.Helper()
 	var log bytes.Buffer
 	cmd := exec.CommandContext(context.Background(), name, args...)
-	cmd.Stdout, cmd.Stderr = &log, &log
+	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), env...), &log, &log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -155,7 +156,7 @@ func startNginx(t *testing.T, words string, replace ...string) (host string) {
 	if err := os.WriteFile(file, []byte(config+tlsLines.ReplaceAllString(server, "")+"}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start(t, answers(host), "nginx", "-c", file, "-e", "stderr", "-p", dir)
+	start(t, answers(host), nil, "nginx", "-c", file, "-e", "stderr", "-p", dir)
 	return host
 }
 
@@ -164,11 +165,12 @@ func startCaddy(t *testing.T, dir string) (host string) {
 	t.Helper()
 	host = freeHost(t)
 	site := strings.NewReplacer("registry.example.com", "http://"+host, "/srv/registry", dir).Replace(fromDocs(t, "caddyfile", "@manifest"))
-	file := filepath.Join(t.TempDir(), "Caddyfile")
+	home := t.TempDir() // it keeps its configuration
+	file := filepath.Join(home, "Caddyfile")
 	if err := os.WriteFile(file, []byte("{\n\tadmin off\n}\n"+site), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start(t, answers(host), "caddy", "run", "--adapter", "caddyfile", "--config", file)
+	start(t, answers(host), []string{"HOME=" + home, "XDG_CONFIG_HOME=" + home, "XDG_DATA_HOME=" + home}, "caddy", "run", "--adapter", "caddyfile", "--config", file)
 	return host
 }
 
@@ -301,7 +303,7 @@ func startDocker(t *testing.T, clients map[string]func(*testing.T, string)) {
 	ready := func() error {
 		return exec.CommandContext(t.Context(), "docker", "-H", socket, "version").Run()
 	}
-	start(t, ready, "dockerd", "--data-root", dir+"/data", "--exec-root", dir+"/exec", "--pidfile", dir+"/pid", "-H", socket,
+	start(t, ready, nil, "dockerd", "--data-root", dir+"/data", "--exec-root", dir+"/exec", "--pidfile", dir+"/pid", "-H", socket,
 		"--bridge", "none", "--iptables=false", "--ip-forward=false", "--storage-driver", "vfs", "--insecure-registry", "127.0.0.0/8")
 	clients["docker"] = func(t *testing.T, image string) {
 		run(t, "docker", "-H", socket, "pull", image)
