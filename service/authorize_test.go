@@ -461,6 +461,14 @@ func TestLocate(t *testing.T) {
 		if _, err := b.Locate(b.Context(), caller, regcred.Scope{Space: "s-prod"}); regcred.CodeOf(err) != regcred.Unavailable {
 			b.Error(err)
 		}
+		for _, given := range []regcred.Scope{{Space: strings.Repeat("x", 254)}, {App: strings.Repeat("x", 254)}, {Space: "s-dev\n"}} {
+			if _, err := b.Locate(b.Context(), caller, given); regcred.CodeOf(err) != regcred.Invalid {
+				b.Errorf("somebody is asked for what is no id: %v", err)
+			}
+		}
+		if acts := b.acts(); len(acts) != 5 || !strings.Contains(acts[0], "refused find scope") {
+			b.Errorf("of five refusals the log has %q", acts)
+		}
 		if _, err := b.Locate(b.Context(), regcred.Local, regcred.Scope{Space: "s-dev"}); regcred.CodeOf(err) != regcred.Invalid {
 			b.Errorf("where nobody can be asked: %v", err)
 		}
