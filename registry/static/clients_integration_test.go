@@ -45,13 +45,12 @@ func have(t *testing.T, name, debian string) bool {
 }
 
 // run runs a program, which has to succeed.
-func run(t *testing.T, name string, args ...string) string {
+func run(t *testing.T, name string, args ...string) {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
-	return string(out)
 }
 
 // start starts a program that runs until the test ends, with more in its environment, and
@@ -97,7 +96,7 @@ func start(t *testing.T, ready func() error, env []string, name string, args ...
 // answers returns what checks that a web server answers.
 func answers(host string) func() error {
 	return func() error {
-		resp, err := http.Get("http://" + host + "/v2/") //nolint:noctx // polled to a deadline
+		resp, err := http.Get("http://" + host + "/v2/")
 		if err != nil {
 			return err
 		}
@@ -112,7 +111,7 @@ func answers(host string) func() error {
 // freeHost returns an address whose port was free just now.
 func freeHost(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +242,7 @@ func checkFront(t *testing.T, host string) {
 			t.Errorf("%s: status %d, want %d", path, code, want)
 		}
 	}
-	resp, err := http.Post("http://"+host+"/v2/acme/app/blobs/uploads/", "", nil) //nolint:noctx // of this test's own server
+	resp, err := http.Post("http://"+host+"/v2/acme/app/blobs/uploads/", "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +277,7 @@ func startClients(t *testing.T) map[string]func(*testing.T, string) {
 // shortDir returns a temporary directory whose name is short enough for sockets in it.
 func shortDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "regcred-")
+	dir, err := os.MkdirTemp("", "regcred-") //nolint:usetesting // its names are too long
 	if err != nil {
 		t.Fatal(err)
 	}

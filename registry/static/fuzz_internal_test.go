@@ -25,7 +25,7 @@ func FuzzAddTag(f *testing.F) {
 		if old != nil && json.Unmarshal(old, &before) != nil || json.Unmarshal(added, &after) != nil {
 			t.Fatalf("%s became %s", old, added)
 		}
-		want := append(before.Tags, "2")
+		want := slices.Concat(before.Tags, []string{"2"})
 		slices.Sort(want)
 		if !slices.Equal(want, after.Tags) {
 			t.Errorf("%s became %s", old, added)
