@@ -5,7 +5,9 @@ package static_test
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -229,5 +231,34 @@ func TestCreateBucket(t *testing.T) {
 		if created, err := site.CreateBucket(t.Context()); created != want || err != nil {
 			t.Errorf("created %t, %v", created, err)
 		}
+	}
+}
+
+// TestResume publishes again after a layer was broken off: only its other parts are sent.
+func TestResume(t *testing.T) {
+	s := s3test.Start(t)
+	p := s.Proxy(t, s3test.Faults{})
+	o := siteOptions(t, s, p.Endpoint)
+	o.Concurrency = 1 // the first part is there when the second one fails
+	r, save := newRegistry(t, openSite(t, o)), openArchive(t, large())
+	part := func(r *http.Request) string { return r.URL.Query().Get("partNumber") }
+	p.Set(s3test.Faults{Rate: 1, Kinds: []s3test.Fault{s3test.AccessDenied}, Only: func(r *http.Request) bool { return part(r) == "2" }})
+	if _, err := publishTo(t.Context(), r, save, "acme/app", "1"); regcred.CodeOf(err) != regcred.Unavailable {
+		t.Fatalf("error %v", err)
+	}
+	var mu sync.Mutex
+	var sent []string
+	p.Set(s3test.Faults{Before: func(r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if n := part(r); n != "" {
+			sent = append(sent, n)
+		}
+	}})
+	mustPublish(t, r, save, "acme/app", "1")
+	mu.Lock()
+	defer mu.Unlock()
+	if !slices.Equal(sent, []string{"2"}) {
+		t.Errorf("parts %v were sent, want the second alone", sent)
 	}
 }
