@@ -62,10 +62,42 @@ type Credential struct {
 	UpdatedAt time.Time
 }
 
+// Bounds of a credential's metadata. Lists show all of it, of thousands of credentials
+// at once. The first two are Cloud Foundry's defaults (max_labels_per_resource and
+// max_annotations_per_resource of its Cloud Controller).
+const (
+	MaxLabels      = 50
+	MaxAnnotations = 200
+	MaxMetadata    = 64 << 10 // bytes of all names and values together
+)
+
+// checkMetadata returns an Invalid error where labels and annotations are out of
+// bounds.
+func (c Credential) checkMetadata() error {
+	size := 0
+	for _, m := range []map[string]string{c.Labels, c.Annotations} {
+		for name, value := range m {
+			size += len(name) + len(value)
+		}
+	}
+	switch {
+	case len(c.Labels) > MaxLabels:
+		return Errorf(Invalid, "a credential has at most %d labels, not %d", MaxLabels, len(c.Labels))
+	case len(c.Annotations) > MaxAnnotations:
+		return Errorf(Invalid, "a credential has at most %d annotations, not %d", MaxAnnotations, len(c.Annotations))
+	case size > MaxMetadata:
+		return Errorf(Invalid, "labels and annotations have %d bytes together, at most %d are allowed", size, MaxMetadata)
+	}
+	return nil
+}
+
 // Validate returns an Invalid error where the credential could not be stored,
 // whatever its provider.
 func (c Credential) Validate() error {
 	if err := c.Scope.Validate(); err != nil {
+		return err
+	}
+	if err := c.checkMetadata(); err != nil {
 		return err
 	}
 	if c.Provider == "" {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -160,6 +161,15 @@ func TestCallerHolds(t *testing.T) {
 	}
 }
 
+// many returns n labels of one value.
+func many(n int, value string) map[string]string {
+	m := map[string]string{}
+	for i := range n {
+		m[strconv.Itoa(i)] = value
+	}
+	return m
+}
+
 func TestCredentialValidate(t *testing.T) {
 	location := func(s string) imageref.Location {
 		l, err := imageref.ParseLocation(s)
@@ -179,6 +189,10 @@ func TestCredentialValidate(t *testing.T) {
 		{"no provider", regcred.Credential{Location: location("registry.example.com")}, false},
 		{"shared domain", regcred.Credential{Provider: "static", Location: location("azurecr.io")}, false},
 		{"bad scope", regcred.Credential{Provider: "ecr", Scope: regcred.Scope{App: "a"}}, false},
+		{"labels", regcred.Credential{Provider: "ecr", Labels: many(50, "v"), Annotations: many(200, strings.Repeat("v", 300))}, true},
+		{"many labels", regcred.Credential{Provider: "ecr", Labels: many(51, "v")}, false},
+		{"many annotations", regcred.Credential{Provider: "ecr", Annotations: many(201, "v")}, false},
+		{"large annotations", regcred.Credential{Provider: "ecr", Annotations: many(20, strings.Repeat("v", 5000))}, false},
 	} {
 		err := test.cred.Validate()
 		if (err == nil) != test.ok || err != nil && regcred.CodeOf(err) != regcred.Invalid {
