@@ -1,12 +1,19 @@
 package registry_test
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"regcred.dev/registry"
 )
 
 // TestManifestsOfManyParts pushes manifests that are small as text and huge as data:
@@ -52,4 +59,50 @@ func TestManifestsOfManyParts(t *testing.T) {
 	if _, err := storage.GetTag(t.Context(), "acme/app", "t"); err == nil {
 		t.Error("a tag is there")
 	}
+}
+
+// slowLinks is Blobs that take a second to read a link, and count who does so at once.
+type slowLinks struct {
+	registry.Blobs
+	now, most atomic.Int64
+}
+
+func (b *slowLinks) Read(ctx context.Context, key string) ([]byte, string, error) {
+	if strings.HasPrefix(key, "repositories/a/blobs/") {
+		b.most.Store(max(b.most.Load(), b.now.Add(1)))
+		time.Sleep(time.Second)
+		b.now.Add(-1)
+	}
+	return b.Blobs.Read(ctx, key)
+}
+
+// TestLargeManifestsAtOnce pushes many large manifests at once: they wait for each
+// other, since each takes much memory while it is stored, and others do not wait.
+func TestLargeManifestsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemBlobs()
+		pushBlob(t, registry.NewStorage(m, registry.StorageOptions{}), "a", "config")
+		slow := &slowLinks{Blobs: m}
+		s := registry.NewStorage(slow, registry.StorageOptions{})
+		push := func(annotation string) {
+			manifest := strings.TrimSuffix(imageManifest("config"), "}") + `,"annotations":{"a":"` + annotation + `"}}`
+			if _, err := s.PushManifest(t.Context(), "a", "t", []byte(manifest), ociImage); err != nil {
+				t.Error(err)
+			}
+		}
+		var pushes sync.WaitGroup
+		for i := range 12 {
+			pushes.Go(func() { push(strings.Repeat(string(rune('a'+i)), registry.MaxSmall-1000)) })
+		}
+		synctest.Wait()
+		if most := slow.most.Load(); most != 4 {
+			t.Errorf("%d are stored at once", most)
+		}
+		began := time.Now()
+		push("small")
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("a small one took %v", took)
+		}
+		pushes.Wait()
+	})
 }

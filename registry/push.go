@@ -12,6 +12,13 @@ import (
 	"regcred.dev"
 )
 
+// A manifest of many small things takes ten times its size in memory. So those that are
+// larger than images and indexes are wait until there is room for them.
+const (
+	largeManifest = 128 << 10 // bytes
+	largeAtOnce   = 4 * MaxSmall
+)
+
 // PushManifest implements ociregistry.Interface. Errors: those of PushManifestAs.
 func (s *Storage) PushManifest(ctx context.Context, repo, tag string, data []byte, mediaType string) (ociregistry.Descriptor, error) {
 	var tags []string
@@ -48,6 +55,13 @@ func (s *Storage) PushManifestAs(ctx context.Context, repo string, d digest.Dige
 	if d != d.Algorithm().FromBytes(data) {
 		return none, ociregistry.ErrDigestInvalid
 	}
+	size := int64(len(data))
+	if size > largeManifest {
+		if err := s.large.Acquire(ctx, size); err != nil {
+			return none, err
+		}
+		defer s.large.Release(size)
+	}
 	m, err := parseManifest(data, mediaType)
 	if err != nil {
 		return none, err
@@ -62,7 +76,7 @@ func (s *Storage) PushManifestAs(ctx context.Context, repo string, d digest.Dige
 			return none, err
 		}
 	}
-	desc := ociregistry.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(data))}
+	desc := ociregistry.Descriptor{MediaType: mediaType, Digest: d, Size: size}
 	return desc, s.storeManifest(ctx, repo, tags, data, m, desc)
 }
 

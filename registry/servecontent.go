@@ -136,7 +136,9 @@ func (s *Server) putManifest(w http.ResponseWriter, r *http.Request, q request) 
 	if err != nil {
 		return err
 	}
-	var m manifest
+	var m struct {
+		Subject *struct{ Digest digest.Digest }
+	} // and nothing else, of what may be large
 	if err := json.Unmarshal(data, &m); err == nil && m.Subject != nil {
 		w.Header().Set("OCI-Subject", m.Subject.Digest.String())
 	}

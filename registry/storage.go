@@ -11,6 +11,7 @@ import (
 
 	"cuelabs.dev/go/oci/ociregistry"
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/semaphore"
 
 	"regcred.dev"
 )
@@ -32,6 +33,7 @@ type Storage struct {
 	locator            Locator // nil where the Blobs are none
 	policy             Policy
 	hashes             hashes
+	large              *semaphore.Weighted // bytes of large manifests that are pushed
 	statistics         statistics
 	repositoryMetrics  *repositoryMetrics
 	patience, takeover time.Duration // the constants, but in tests
@@ -60,7 +62,10 @@ const (
 // NewStorage returns the registry that is kept in blobs.
 func NewStorage(blobs Blobs, o StorageOptions) *Storage {
 	c := newCache(blobs, cmp.Or(o.CacheSize, DefaultCacheSize), cmp.Or(o.MaxAge, DefaultMaxAge))
-	s := &Storage{blobs: c, cache: c, policy: o.Policy, patience: patience, takeover: takeover, repositoryMetrics: newRepositoryMetrics()}
+	s := &Storage{
+		blobs: c, cache: c, policy: o.Policy, patience: patience, takeover: takeover,
+		large: semaphore.NewWeighted(largeAtOnce), repositoryMetrics: newRepositoryMetrics(),
+	}
 	s.locator, _ = blobs.(Locator)
 	return s
 }
