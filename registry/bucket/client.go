@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/logging"
 
 	"regcred.dev"
 )
@@ -69,7 +70,7 @@ func identify(ctx context.Context, o Options) (aws.Config, error) {
 			Credentials: credentials.NewStaticCredentialsProvider(o.AccessKeyID, o.SecretAccessKey.Reveal(), o.SessionToken.Reveal()),
 		}, nil
 	}
-	var load []func(*config.LoadOptions) error
+	load := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})} // errors say it all
 	if o.Region != "" {
 		load = append(load, config.WithRegion(o.Region))
 	}
@@ -83,8 +84,26 @@ func identify(ctx context.Context, o Options) (aws.Config, error) {
 		}
 		c.Region = "us-east-1"
 	}
+	c.Credentials = chain{c.Credentials}
 	return c, nil
 }
+
+// chain is where the SDK looks for a login. What it finds is kept by the SDK's own cache.
+type chain struct{ aws.CredentialsProvider }
+
+// Retrieve implements aws.CredentialsProvider. Errors: loginError.
+func (c chain) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	found, err := c.CredentialsProvider.Retrieve(ctx)
+	if err != nil {
+		return found, &loginError{err}
+	}
+	return found, nil
+}
+
+// loginError says that there is no login.
+type loginError struct{ error }
+
+func (e *loginError) Unwrap() error { return e.error }
 
 // stay follows no redirect: S3 answers with one where the region is another, and a
 // signature is for one host alone.

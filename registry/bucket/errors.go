@@ -68,6 +68,9 @@ func (b *Bucket) explain(ctx context.Context, operation, key string, err error) 
 // failTransport says why an operation failed that had no answer, or none that fail
 // knows.
 func (b *Bucket) failTransport(where, operation, key string, err error) error {
+	if login, ok := errors.AsType[*loginError](err); ok {
+		return regcred.Errorf(regcred.Unavailable, "%s: there is no login for it: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give one in AWS's files or to this machine (%w)", where, login.error)
+	}
 	if reason := tlsReason(err); reason != "" {
 		return regcred.Errorf(regcred.Unavailable, "%s: its certificate is not trusted: %s: give its CA", where, reason)
 	}

@@ -122,3 +122,17 @@ func TestSitePolicyRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestNoLogin says how to give one where AWS's chain finds none.
+func TestNoLogin(t *testing.T) {
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_PROFILE": "", "AWS_WEB_IDENTITY_TOKEN_FILE": "",
+		"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "", "AWS_CONTAINER_CREDENTIALS_FULL_URI": "",
+		"AWS_CONFIG_FILE": "none", "AWS_SHARED_CREDENTIALS_FILE": "none", "AWS_EC2_METADATA_DISABLED": "true",
+	} {
+		t.Setenv(name, value)
+	}
+	o := fakeOptions(t, &fakeS3{})
+	o.AccessKeyID, o.SecretAccessKey = "", regcred.Secret{}
+	wantError(t, newSite(t, o).Claim(t.Context()), regcred.Unavailable, "bucket images", "there is no login", "AWS_ACCESS_KEY_ID")
+}
