@@ -173,6 +173,9 @@ const minLoginLifetime = 10 * time.Second
 // minUntagged is the shortest time that content without a tag stays.
 const minUntagged = 24 * time.Hour
 
+// minCollect is the least time between two collections of unused content.
+const minCollect = time.Minute
+
 // maxLocated is how long S3 lets a signed URL live.
 const maxLocated = 7 * 24 * time.Hour
 
@@ -205,7 +208,16 @@ func (f fileRegistry) registry(p *parser) Registry {
 		r.Owners = append(r.Owners, strings.ToLower(t.value))
 	}
 	r.TrustedProxies = p.networks("registry.trusted_proxies", f.TrustedProxies)
-	for _, rule := range f.Repositories {
+	for _, n := range r.TrustedProxies {
+		if n.Bits() == 0 {
+			p.problem(f.TrustedProxies[0].line, "registry.trusted_proxies: %s is everybody, who could then say that they are anybody: name the proxies", n)
+		}
+	}
+	if r.CollectEvery != 0 && r.CollectEvery < minCollect {
+		p.problem(f.Collect.Every.line, "registry.collect.every: write %s at least, such as 6h", minCollect)
+	}
+	for i, rule := range f.Repositories {
+		rule.checkReached(p, f.Repositories[:i])
 		r.Policy = append(r.Policy, rule.rule(p))
 	}
 	if f.Crane != nil {
@@ -296,6 +308,19 @@ func (f fileRepository) rule(p *parser) registry.Rule {
 		r.Keep = f.Keep.retention(p, line)
 	}
 	return r
+}
+
+// checkReached reports a rule that never holds, since one before it matches all that it
+// matches: what it keeps to somebody might be public.
+func (f fileRepository) checkReached(p *parser, before []fileRepository) {
+	for _, earlier := range before {
+		match := earlier.Match.value
+		prefix, isPrefix := strings.CutSuffix(match, "*")
+		if match == f.Match.value || isPrefix && strings.HasPrefix(f.Match.value, prefix) {
+			p.problem(f.Match.line, "registry.repositories: the rule for %s never holds, since that for %s comes before it: put it first", f.Match.value, match)
+			return
+		}
+	}
 }
 
 func (f *fileKeep) retention(p *parser, line int) *registry.Retention {
