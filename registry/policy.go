@@ -33,7 +33,8 @@ type Rule struct {
 	// Quota bounds what a repository holds, in bytes of content that it links; 0
 	// is no bound.
 	Quota int64
-	// ScopeQuota bounds what all repositories of the rule's scope hold together.
+	// ScopeQuota bounds what all repositories of the rule's scope hold together, those of
+	// other rules of the scope included. Of several, the least holds.
 	ScopeQuota int64
 }
 

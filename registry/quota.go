@@ -64,9 +64,9 @@ func (s *Storage) accounts(repo string) []account {
 			count: func(ctx context.Context) (int64, error) { return s.countRepository(ctx, repo) },
 		})
 	}
-	if rule.ScopeQuota > 0 {
+	if quota := s.policy.scopeQuota(rule.Scope); quota > 0 {
 		list = append(list, account{
-			key: scopeUsagePrefix + scopeHash(rule.Scope), name: "all of " + rule.Scope.String(), quota: rule.ScopeQuota,
+			key: scopeUsagePrefix + scopeHash(rule.Scope), name: "all of " + rule.Scope.String(), quota: quota,
 			count: func(ctx context.Context) (int64, error) { return s.countScope(ctx, rule.Scope) },
 		})
 	}
@@ -79,10 +79,23 @@ func scopeHash(scope regcred.Scope) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// most returns how large content can be at all by the rule's quotas, in bytes.
-func (r Rule) most() int64 {
-	most := int64(math.MaxInt64)
-	for _, quota := range []int64{r.Quota, r.ScopeQuota} {
+// scopeQuota returns the bound of what all repositories of a scope hold together: the
+// least that any rule of the scope names, whichever rule holds for a repository; 0 where
+// none does.
+func (p Policy) scopeQuota(scope regcred.Scope) int64 {
+	var least int64
+	for i := range p {
+		if q := p[i].ScopeQuota; q > 0 && p[i].Scope == scope && (least == 0 || q < least) {
+			least = q
+		}
+	}
+	return least
+}
+
+// most returns how large content can be at all by a repository's quotas, in bytes.
+func (p Policy) most(repo string) int64 {
+	rule, most := p.For(repo), int64(math.MaxInt64)
+	for _, quota := range []int64{rule.Quota, p.scopeQuota(rule.Scope)} {
 		if quota > 0 {
 			most = min(most, quota)
 		}

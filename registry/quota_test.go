@@ -87,17 +87,19 @@ func TestQuota(t *testing.T) {
 	})
 }
 
-// TestScopeQuota holds the repositories of a scope to a quota together.
+// TestScopeQuota holds the repositories of a scope to a quota together, whichever rule
+// is theirs.
 func TestScopeQuota(t *testing.T) {
 	acme := regcred.OrgScope("acme")
 	s := registry.NewStorage(newMemBlobs(), registry.StorageOptions{Policy: registry.Policy{
 		{Pattern: "acme/*", Scope: acme, ScopeQuota: 250, Quota: 150},
-		{Pattern: "also/*", Scope: acme, ScopeQuota: 250},
+		{Pattern: "also/*", Scope: acme},
+		{Pattern: "more/*", Scope: acme, ScopeQuota: 900},
 	}})
 	pushBlob(t, s, "acme/a", hundred("one"))
 	refused(t, tryPush(t, s, "acme/a", hundred("two")), "repository acme/a")
 	pushBlob(t, s, "acme/b", hundred("one"))
-	for _, repo := range []string{"acme/c", "also/c"} {
+	for _, repo := range []string{"acme/c", "also/c", "more/c"} {
 		refused(t, tryPush(t, s, repo, hundred("one")), "organization acme", "250", "200")
 	}
 	pushBlob(t, s, "other", hundred("one"))

@@ -62,7 +62,7 @@ func (s *Storage) createUpload(ctx context.Context, repo string, algorithm diges
 		return nil, err
 	}
 	return &blobWriter{
-		ctx: ctx, s: s, repo: repo, id: id, up: up, most: s.policy.For(repo).most(),
+		ctx: ctx, s: s, repo: repo, id: id, up: up, most: s.policy.most(repo),
 		start: -1, hash: algorithm.Hash(), algorithm: algorithm,
 	}, nil
 }
@@ -87,7 +87,7 @@ func (s *Storage) PushBlobChunkedResume(ctx context.Context, repo, id string, of
 	}
 	kept := s.hashes.take(id, up.Size())
 	return &blobWriter{
-		ctx: ctx, s: s, repo: repo, id: id, up: up, most: s.policy.For(repo).most(),
+		ctx: ctx, s: s, repo: repo, id: id, up: up, most: s.policy.most(repo),
 		start: offset, hash: kept.hash, algorithm: kept.algorithm,
 	}, nil
 }
