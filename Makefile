@@ -61,7 +61,7 @@ check: ## Vet, gofmt, lint and the import rules
 .PHONY: lint
 lint: bin/golangci-lint ## Lint
 	$(call step,golangci-lint)
-	bin/golangci-lint run ./...
+	bin/golangci-lint run --allow-parallel-runners ./...
 
 .PHONY: unit
 unit: ## Run the tests of the main module
