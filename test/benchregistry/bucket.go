@@ -71,40 +71,58 @@ func (b *bench) redirects(ctx context.Context) error {
 	return nil
 }
 
-// publishingToBucket measures regcred's publish to its registry in a bucket, by an
-// upload of the same bytes by the SDK in parts, as many at once as regcred sends.
+// publishingToBucket measures regcred's publish of a layer whose digest is known to a
+// bucket, straight and through a server, by an upload of the same bytes by the SDK in
+// parts, as many at once as regcred sends.
 func (b *bench) publishingToBucket(ctx context.Context) error {
 	in, err := openBucket(ctx)
 	if err != nil {
 		return err
 	}
 	defer in.s3.Close()
-	var ratios, walls []float64
+	image, err := b.newImage([]int64{b.layer})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(image) }()
+	var straight, through, straightBySDK, throughBySDK, client, server []float64
 	for range b.publish {
-		image, err := b.newImage([]int64{b.layer})
-		if err != nil {
-			return err
-		}
-		ours, _, err := b.publishWith(ctx, image, in)
-		if err != nil {
-			return err
-		}
 		floor, err := in.upload(ctx, image)
 		if err != nil {
 			return err
 		}
-		ratios = append(ratios, ours.wall.Seconds()/floor.Seconds())
-		walls = append(walls, ours.wall.Seconds())
-		if err := os.RemoveAll(image); err != nil {
+		alone, err := b.publishStraight(ctx, image, in)
+		if err != nil {
 			return err
 		}
+		with, served, err := b.publishWith(ctx, image, in)
+		if err != nil {
+			return err
+		}
+		straight, through = append(straight, alone.wall.Seconds()), append(through, with.wall.Seconds())
+		straightBySDK = append(straightBySDK, alone.wall.Seconds()/floor.Seconds())
+		throughBySDK = append(throughBySDK, with.wall.Seconds()/floor.Seconds())
+		client, server = append(client, alone.heap), append(server, served.heap)
 		if err := in.empty(ctx); err != nil {
 			return err
 		}
 	}
-	b.report.Figure("registry/publish-to-bucket", median(walls), "s")
-	b.report.NoisyAtMost(publishBySDK, "registry/publish-to-bucket/sdk", median(ratios), "times")
+	const toBucket, throughServer = "registry/publish-to-bucket", "registry/publish-to-bucket-through-server"
+	b.report.Figure(toBucket, median(straight), "s")
+	b.report.NoisyAtMost(publishBySDK, toBucket+"/sdk", median(straightBySDK), "times")
+	b.report.NoisyAtMost(publishMemory, toBucket+"/client-heap", median(client), "MiB")
+	b.report.Figure(throughServer, median(through), "s")
+	b.report.Figure(throughServer+"/sdk", median(throughBySDK), "times")
+	b.report.NoisyAtMost(publishMemory, throughServer+"/server-heap", median(server), "MiB")
 	return nil
+}
+
+// publishStraight publishes an image to the bucket, where any HTTP server can serve it
+// from.
+func (b *bench) publishStraight(ctx context.Context, image string, in store) (ran, error) {
+	env := []string{"AWS_ACCESS_KEY_ID=" + in.s3.AccessKey, "AWS_SECRET_ACCESS_KEY=" + in.s3.SecretKey, "AWS_REGION=" + in.s3.Region}
+	return command(ctx, env, b.regcred, "publish", image, repository+":"+tag,
+		"--to", "s3://"+in.bucket+"/static", "--s3-endpoint", in.s3.Endpoint, "--s3-path-style")
 }
 
 // The parts of a plain upload.

@@ -88,12 +88,25 @@ func (p *process) kill() {
 }
 
 // peakMemory returns the most memory that the server ever had, in MiB.
-func (p *process) peakMemory() (float64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+func (p *process) peakMemory() (float64, error) { return memoryOf(p.cmd.Process.Pid, "VmHWM") }
+
+// peakHeap returns peakMemory without what is mapped of the program's file.
+func (p *process) peakHeap() (float64, error) {
+	peak, err := p.peakMemory()
 	if err != nil {
 		return 0, err
 	}
-	_, rest, _ := strings.Cut(string(text), "VmHWM:")
+	file, err := memoryOf(p.cmd.Process.Pid, "RssFile")
+	return peak - file, err
+}
+
+// memoryOf returns a field of /proc/PID/status (proc_pid_status(5)), in MiB.
+func memoryOf(pid int, field string) (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(text), field+":")
 	line, _, _ := strings.Cut(rest, "\n")
 	kib, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(line), " kB"), 64)
 	return kib / 1024, err
