@@ -139,20 +139,26 @@ func (s *Service) RunAudit(ctx context.Context, keep time.Duration) error {
 	flush, prune := time.NewTicker(readInterval), time.NewTicker(time.Hour)
 	defer flush.Stop()
 	defer prune.Stop()
+	s.pruneAudit(ctx, keep) // a server may be started anew more often than that
 	for {
 		select {
 		case <-ctx.Done():
 			return s.flushReads(context.WithoutCancel(ctx))
 		case <-flush.C:
 			_ = s.flushReads(ctx) // it is logged, and tried again
-		case now := <-prune.C:
-			if keep == 0 {
-				continue
-			}
-			if _, err := s.o.Store.PruneAudit(ctx, now.Add(-keep)); err != nil && ctx.Err() == nil {
-				s.o.Log.WarnContext(ctx, "removing old entries of the audit log failed", "error", err)
-			}
+		case <-prune.C:
+			s.pruneAudit(ctx, keep)
 		}
+	}
+}
+
+// pruneAudit removes entries that are older than keep, unless that is 0.
+func (s *Service) pruneAudit(ctx context.Context, keep time.Duration) {
+	if keep == 0 {
+		return
+	}
+	if _, err := s.o.Store.PruneAudit(ctx, time.Now().Add(-keep)); err != nil && ctx.Err() == nil {
+		s.o.Log.WarnContext(ctx, "removing old entries of the audit log failed", "error", err)
 	}
 }
 

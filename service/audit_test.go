@@ -281,3 +281,22 @@ func TestOldEntriesGo(t *testing.T) {
 		}
 	})
 }
+
+// TestOldEntriesGoAtStart: also where no server runs for an hour.
+func TestOldEntriesGoAtStart(t *testing.T) {
+	bubble(t, nil, func(b bench) {
+		b.create("acme", "first-key")
+		time.Sleep(25 * time.Hour)
+		ctx, cancel := context.WithCancel(b.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- b.RunAudit(ctx, 24*time.Hour) }()
+		synctest.Wait()
+		if acts := b.acts(); len(acts) != 0 {
+			b.Errorf("after 25 hours: %q", acts)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			b.Error(err)
+		}
+	})
+}
