@@ -160,8 +160,12 @@ func newStatus(path string, now time.Time, s *set, bad []Bad) *Status {
 // report logs what is not as it was.
 func (d *Directory) report(before *set, last *Status) {
 	s := d.status.Load()
+	known := map[Bad]bool{}
+	for _, b := range last.Bad {
+		known[b] = true
+	}
 	for _, b := range s.Bad {
-		if !slices.Contains(last.Bad, b) {
+		if !known[b] {
 			d.log.Error("metadata cannot be used", "path", b.Path, "reason", b.Reason, "kept", b.Kept)
 		}
 	}
