@@ -262,6 +262,12 @@ Using docker repository password from environment variable CF_DOCKER_PASSWORD.
 Updating registry credential registry.example.com for the foundation as admin...
 FAILED
 `, "update-foundation-registry-credential", "registry.example.com")
+	// A comma does not name several.
+	w.expect(0, `
+! Registry credential 'registry.example.com/x,b.example.com' does not exist.
+Deleting registry credential registry.example.com/x,b.example.com for the foundation as admin...
+OK
+`, "delete-foundation-registry-credential", "registry.example.com/x,b.example.com", "-f")
 }
 
 func TestTargets(t *testing.T) {

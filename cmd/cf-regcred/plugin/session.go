@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"regcred.dev"
 	"regcred.dev/client"
@@ -92,6 +93,9 @@ func (s *session) tip(format string, args ...any) {
 
 // find returns the credential of a location at a scope, false where there is none.
 func (s *session) find(ctx context.Context, location string, scope regcred.Scope) (client.Credential, bool, error) {
+	if strings.Contains(location, ",") { // which separates values in a filter, and is in no location
+		return client.Credential{}, false, nil
+	}
 	list, err := s.regcred.Credentials(ctx, listFilter(scope, location))
 	for _, c := range list {
 		if c.Relationships.Scope() == scope {
