@@ -88,6 +88,10 @@ func TestNewerFormat(t *testing.T) {
 	f.objects["/images/.regcred"] = fakeObject{data: []byte(`{"format":"regcred blobs 2"}`)}
 	_, err := bucket.Open(t.Context(), o)
 	wantError(t, err, regcred.Invalid, "regcred blobs 1")
+
+	f.objects["/images/.regcred"] = fakeObject{data: []byte(`{"format":"regcred static 1"}`)}
+	_, err = bucket.Open(t.Context(), o)
+	wantError(t, err, regcred.Invalid, "is a static registry: choose another prefix")
 }
 
 // TestLostAnswers loses the answer of a write that was carried out: what is sent again

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -46,7 +47,7 @@ func (b *Bucket) explain(ctx context.Context, operation, key string, err error) 
 	case slices.Contains([]string{"ExistingObjectIsDirectory", "ObjectParentIsFile", "XMinioObjectExistsAsDirectory", "XMinioParentIsObject"}, code):
 		return regcred.Errorf(regcred.Invalid, "cannot store %s: one of the keys is a directory of the other", key)
 	case code == "NoSuchBucket":
-		return regcred.Errorf(regcred.Unavailable, "%s does not exist: make it with `regcred registry setup`, or correct its name", where)
+		return regcred.Errorf(regcred.Unavailable, "%s does not exist: make it with 'regcred registry setup --create', or correct its name", where)
 	case code == "RequestTimeTooSkewed":
 		return regcred.Errorf(regcred.Unavailable, "%s: the clock of this machine is wrong: set it", where)
 	case code == "SignatureDoesNotMatch":
@@ -76,6 +77,9 @@ func (b *Bucket) failTransport(where, operation, key string, err error) error {
 	}
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return regcred.Errorf(regcred.Unavailable, "%s: %s of %s failed: %s: %s", where, operation, key, api.ErrorCode(), api.ErrorMessage())
+	}
+	if dns, ok := errors.AsType[*net.DNSError](err); ok && strings.HasPrefix(dns.Name, b.o.Bucket+".") {
+		return regcred.Errorf(regcred.Unavailable, "%s cannot be reached: %w; if that server has buckets in the path of URLs rather than in the host's name, set path_style, or --s3-path-style", where, dns)
 	}
 	if dial, ok := errors.AsType[*net.OpError](err); ok {
 		return regcred.Errorf(regcred.Unavailable, "%s cannot be reached: %w", where, dial)

@@ -24,6 +24,12 @@ const (
 	siteFormat  = "regcred static 1"
 )
 
+// uses says what has a format, in words for who runs it.
+var uses = map[string]string{
+	blobsFormat: "the storage of a regcred server",
+	siteFormat:  "a static registry",
+}
+
 // readMarker reads what an earlier Open found out, or finds it out.
 func (b *Bucket) readMarker(ctx context.Context) error {
 	data, _, err := b.read(ctx, b.prefix()+markerKey)
@@ -34,7 +40,11 @@ func (b *Bucket) readMarker(ctx context.Context) error {
 		return err
 	}
 	var m marker
-	if err := json.Unmarshal(data, &m); err != nil || m.Format != b.format {
+	err = json.Unmarshal(data, &m)
+	if use, known := uses[m.Format]; known && m.Format != b.format {
+		return regcred.Errorf(regcred.Invalid, "bucket %s%s: below the prefix %q is %s: choose another prefix", b.o.Bucket, b.at, b.prefix(), use)
+	}
+	if err != nil || m.Format != b.format {
 		return regcred.Errorf(regcred.Invalid, "bucket %s%s: %s%s has another format than %q: choose another prefix, or use the version of regcred that wrote it, or a newer one",
 			b.o.Bucket, b.at, b.prefix(), markerKey, b.format)
 	}

@@ -2,6 +2,7 @@ package bucket_test
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -136,3 +137,17 @@ func TestNoLogin(t *testing.T) {
 	o.AccessKeyID, o.SecretAccessKey = "", regcred.Secret{}
 	wantError(t, newSite(t, o).Claim(t.Context()), regcred.Unavailable, "bucket images", "there is no login", "AWS_ACCESS_KEY_ID")
 }
+
+// TestBucketInHostName says how to ask a server that has buckets in the path of URLs.
+func TestBucketInHostName(t *testing.T) {
+	o := fakeOptions(t, &fakeS3{})
+	o.PathStyle = false
+	o.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: r.URL.Host, IsNotFound: true}}
+	})
+	wantError(t, newSite(t, o).Claim(t.Context()), regcred.Unavailable, "no such host", "path_style", "--s3-path-style")
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
