@@ -100,7 +100,7 @@ func describe(what string, err error) error {
 	case is(ociregistry.ErrUnauthorized, http.StatusUnauthorized):
 		return regcred.Errorf(regcred.Unauthenticated, "the registry does not accept the token: check that it is right and has not expired (%s)", printable(err))
 	case is(ociregistry.ErrDenied, http.StatusForbidden):
-		return regcred.Errorf(regcred.Denied, "the registry does not allow to push here: use a token that may (%s)", printable(err))
+		return regcred.Errorf(regcred.Denied, "the registry refuses %s: %s; where that is for want of a right, use a token that may push there", what, printable(err))
 	case status == http.StatusRequestEntityTooLarge:
 		return regcred.Errorf(regcred.TooLarge, "the registry refuses %s as too large: %s", what, printable(err))
 	case mayPass(err):
