@@ -29,9 +29,14 @@ func (p *Program) auditCommand() *cobra.Command {
 		Short: "Show who did what",
 		Long: `Show the audit log, the newest entries last: who did what, from where, and whether
 they were allowed to. Changes, and the release of logins, are in it before they are
-done; reads within a second, with their number.`,
+done; reads within a second, with their number. That something was allowed does not say
+that it succeeded.
+
+Callers are "token ID (NAME)", "user NAME (ID)", "local" for the server's own socket, and
+"start" for what a start of the server does.`,
 		Example: `  regcred audit --since 24h --refused
-  regcred audit --operation 'release logins' -n 1000 -o json`,
+  regcred audit --operation 'release logins' -n 1000 -o json
+  regcred audit --caller 'token 6b2bfca4c18a (ci)'`,
 		Args: wantArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			filter, err := auditFilter(callers, operations, since, refused)
@@ -54,7 +59,7 @@ done; reads within a second, with their number.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVar(&callers, "caller", nil, "only what this `name` did; may be repeated")
+	flags.StringArrayVar(&callers, "caller", nil, "only what this `caller` did, written as under CALLER, such as local; may be repeated")
 	flags.StringArrayVar(&operations, "operation", nil, "only this operation, such as 'create credential'; may be repeated")
 	flags.StringVar(&since, "since", "", "only what happened within a time, such as 24h or 7d")
 	flags.BoolVar(&refused, "refused", false, "only what was not allowed")

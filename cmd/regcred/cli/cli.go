@@ -82,9 +82,10 @@ func (p *Program) root() *cobra.Command {
 renews those before they expire, delivers them where images are pulled, and
 serves images itself.
 
-Commands other than serve, deis, rancher, raas, demo and uninstall talk to a server:
-the one that REGCRED_SERVER and REGCRED_TOKEN name, else the local one by the socket in
-its data directory (REGCRED_DATA_DIR, default ./regcred-data).`,
+Commands other than serve, deis, rancher, raas, demo, uninstall, 'registry setup', and
+publish with --to s3:// or file://, talk to a server: the one that REGCRED_SERVER and
+REGCRED_TOKEN name, else the local one by the socket in its data directory
+(REGCRED_DATA_DIR, default ./regcred-data).`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       Version(),

@@ -142,3 +142,43 @@ func TestPublishAgain(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, out)
 	}
 }
+
+// TestPublishRenamed puts all tags of a repository into another one, and refuses to make
+// one image, or one repository, of several.
+func TestPublishRenamed(t *testing.T) {
+	s := startServer(t)
+	var export archivetest.PulpExport
+	base := export.Add("", "base", archivetest.File{Name: "base"})
+	export.Tag("1.0", base)
+	export.Tag("latest", export.Add(base, "app", archivetest.File{Name: "app"}))
+	renamed := writeArchive(t, export.Files()...)
+	out, code := s.run("", false, "publish", renamed, "registry.example.com/other/name")
+	if code != exitDone || !strings.Contains(out, "/other/name:1.0@") || !strings.Contains(out, "/other/name:latest@") || strings.Contains(out, "acme/small") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	one := archivetest.DockerSave([]string{"acme/a:1", "acme/b:1"}, archivetest.New("amd64", "x"))
+	for _, test := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{renamed, "other/name:5"}, exitFailed, "holds 2 images, which cannot all be other/name:5: leave out its tag"},
+		{[]string{renamed, "other//name"}, exitUsage, "other//name"},
+		{[]string{writeArchive(t, one...), "other/name"}, exitDone, "/other/name:latest@"},
+	} {
+		if out, code := s.run("", false, append([]string{"publish"}, test.args...)...); code != test.code || !strings.Contains(out, test.want) {
+			t.Errorf("%v: exit code %d, %s; want %q", test.args, code, out, test.want)
+		}
+	}
+}
+
+// TestPublicPolicy prints what 'publish --public' would set.
+func TestPublicPolicy(t *testing.T) {
+	s := startServer(t)
+	for place, want := range map[string]string{"s3://images": "images/v2/*", "s3://images/a/b": "images/a/b/v2/*"} {
+		out, code := s.run("", false, "registry", "setup", place, "--print-public-policy")
+		if code != exitDone || !strings.Contains(out, `"arn:aws:s3:::`+want+`"`) {
+			t.Errorf("%s: exit code %d, %s", place, code, out)
+		}
+	}
+}

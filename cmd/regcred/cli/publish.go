@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,9 +49,10 @@ Pulp 2 writes, or an OCI image layout: a tar, plain or compressed by gzip or zst
 directory, an https URL, or - for standard input.
 
 Without a NAME each image keeps the name that the archive gives it, less its
-registry host. Several images in one archive can only be published under their own
-names; where one fails, those before it stay published. The tag appears last: nobody
-ever pulls half an image. What is there already is not sent again.
+registry host. Several images of one repository go to another one where NAME has no
+TAG, and keep their tags; where one image fails, those before it stay published. The
+tag appears last: nobody ever pulls half an image. What is there already is not sent
+again.
 
 A bucket's login is that of AWS's own tools: AWS_ACCESS_KEY_ID and
 AWS_SECRET_ACCESS_KEY, or ~/.aws/credentials. docs/registry-static.md has how a web
@@ -144,8 +146,8 @@ func publishAll(ctx context.Context, dst destination, targets []publishTarget, m
 
 func describePublished(w io.Writer, results []published) {
 	for _, r := range results {
-		fmt.Fprintf(w, "published %s@%s\n%s sent (%.1f MB), %d already there\n",
-			r.Image, r.Digest, count(r.Sent, "content"), float64(r.SentBytes)/1e6, r.Present)
+		fmt.Fprintf(w, "published %s@%s\n%s sent (%s), %d already there\n",
+			r.Image, r.Digest, count(r.Sent, "content"), size(r.SentBytes), r.Present)
 		if r.Linked > 0 {
 			fmt.Fprintf(w, "%s left to the owner\n", count(r.Linked, "layer"))
 		}
@@ -161,16 +163,37 @@ type publishTarget struct {
 	repository, tag string
 }
 
-// publishTargets says where each image of an archive goes: under the name given,
-// or else under each of its own.
+// publishTargets says where each image of an archive goes: a lone one under the name
+// given, several into the repository given, and without a name each under its own.
 func publishTargets(images []archive.Image, name string) ([]publishTarget, error) {
-	if name != "" {
-		if len(images) != 1 {
-			return nil, regcred.Errorf(regcred.Invalid, "the archive holds %d images, which cannot all be %s: leave the name out to publish them under their own", len(images), name)
-		}
-		repository, tag, err := splitName(name)
-		return []publishTarget{{images[0], repository, tag}}, err
+	if name == "" {
+		return ownTargets(images)
 	}
+	repository, tag, err := splitName(name)
+	if err != nil {
+		return nil, err
+	}
+	if len(images) == 1 {
+		return []publishTarget{{images[0], repository, cmp.Or(tag, defaultTag)}}, nil
+	}
+	if tag != "" {
+		return nil, regcred.Errorf(regcred.Invalid, "the archive holds %d images, which cannot all be %s: leave out its tag, as they have their own, or the name", len(images), name)
+	}
+	targets, err := ownTargets(images)
+	for i := range targets {
+		if targets[i].repository != targets[0].repository {
+			return nil, regcred.Errorf(regcred.Invalid, "the archive holds images of several repositories, %s and %s, which cannot all go to %s: leave the name out to publish them under their own",
+				targets[0].repository, targets[i].repository, name)
+		}
+	}
+	for i := range targets {
+		targets[i].repository = repository
+	}
+	return targets, err
+}
+
+// ownTargets has images go where their own names say.
+func ownTargets(images []archive.Image) ([]publishTarget, error) {
 	var targets []publishTarget
 	for _, img := range images {
 		for _, own := range img.Names {
@@ -181,7 +204,7 @@ func publishTargets(images []archive.Image, name string) ([]publishTarget, error
 			if err != nil {
 				return nil, err
 			}
-			targets = append(targets, publishTarget{img, repository, tag})
+			targets = append(targets, publishTarget{img, repository, cmp.Or(tag, defaultTag)})
 		}
 	}
 	if len(targets) == 0 {
@@ -190,8 +213,11 @@ func publishTargets(images []archive.Image, name string) ([]publishTarget, error
 	return targets, nil
 }
 
-// splitName reads NAME[:TAG], without its registry host where it has one. Images
-// of Docker Hub named by one word lose the "library/" that the grammar adds.
+// defaultTag is that of a name without one.
+const defaultTag = "latest"
+
+// splitName reads NAME[:TAG], without its registry host where it has one; the tag is ""
+// where there is none. Images of Docker Hub named by one word lose the "library/" that the grammar adds.
 func splitName(name string) (repository, tag string, err error) {
 	img, err := imageref.ParseImage(name)
 	if err != nil {
@@ -203,9 +229,6 @@ func splitName(name string) (repository, tag string, err error) {
 	repository, tag = img.Path(), img.Tag()
 	if img.Host() == imageref.DockerHub && !strings.Contains(name, "library/") {
 		repository = strings.TrimPrefix(repository, "library/")
-	}
-	if tag == "" {
-		tag = "latest"
 	}
 	return repository, tag, nil
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -17,6 +18,7 @@ import (
 	"regcred.dev/registry"
 	"regcred.dev/registry/blob"
 	"regcred.dev/registry/bucket"
+	"regcred.dev/registry/static"
 )
 
 // setupReport is what 'registry setup' found, for programs.
@@ -138,7 +140,7 @@ func (p *Program) printPolicies(o *bucket.Options, f setupFlags) error {
 		fmt.Fprint(p.Stdout, bucket.AccessPolicy(o.Bucket, o.Prefix))
 	}
 	if f.public {
-		fmt.Fprint(p.Stdout, bucket.PublicReadPolicy(o.Bucket, o.Prefix))
+		fmt.Fprint(p.Stdout, bucket.PublicReadPolicy(o.Bucket, path.Join(o.Prefix, static.Root)))
 	}
 	return nil
 }

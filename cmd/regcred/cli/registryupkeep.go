@@ -49,7 +49,7 @@ func describeCollection(w io.Writer, c client.Collection) {
 	if c.DryRun {
 		done = "would be "
 	}
-	fmt.Fprintf(w, "stored: %s in %s\n", amount(c.Content), count(c.Links, "link"))
+	fmt.Fprintf(w, "stored: %s (%s), which repositories have by %s\n", count(c.Content.Count, "content"), size(c.Content.Bytes), count(c.Links, "link"))
 	for _, tag := range c.Tags {
 		fmt.Fprintf(w, "tag %s %sdropped\n", tag, done)
 	}
