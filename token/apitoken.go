@@ -92,7 +92,7 @@ func checkAPIToken(now time.Time, t regcred.APIToken) error {
 	case !utf8.ValidString(t.Name) || strings.ContainsFunc(t.Name, func(r rune) bool { return !unicode.IsPrint(r) }):
 		return regcred.Errorf(regcred.Invalid, "the name %q holds characters that cannot be printed", t.Name)
 	case !slices.Contains(regcred.Roles, t.Role):
-		return regcred.Errorf(regcred.Invalid, "there is no role %q: use one of %s", t.Role, strings.Trim(fmt.Sprint(regcred.Roles), "[]"))
+		return regcred.Errorf(regcred.Invalid, "there is no role %q: use one of %s", t.Role, strings.ReplaceAll(strings.Trim(fmt.Sprint(regcred.Roles), "[]"), " ", ", "))
 	case t.Role == regcred.RoleAdmin && t.Scope != regcred.Foundation:
 		return regcred.Errorf(regcred.Invalid, "an admin's API token is for the whole foundation: leave out the scope %s", t.Scope)
 	case !t.ExpiresAt.IsZero() && !t.ExpiresAt.After(now):

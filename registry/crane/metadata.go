@@ -1,6 +1,7 @@
 package crane
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -75,7 +76,7 @@ type document struct {
 func parse(data []byte) (*repository, error) {
 	var d document
 	var fields map[string]json.RawMessage
-	if err := errors.Join(json.Unmarshal(data, &d), json.Unmarshal(data, &fields)); err != nil {
+	if err := cmp.Or(json.Unmarshal(data, &d), json.Unmarshal(data, &fields)); err != nil {
 		return nil, fmt.Errorf("it is no redirect metadata: %w", err)
 	}
 	if err := checkSpelling(fields); err != nil {
