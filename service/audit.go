@@ -27,6 +27,7 @@ func (a act) on(c regcred.Credential) act {
 }
 
 func (a act) entry(caller regcred.Caller, at time.Time, allowed bool, detail string) regcred.AuditEntry {
+	detail = detail[:min(len(detail), regcred.MaxAuditText)] // of thousands that wait, and are as callers wrote them
 	return regcred.AuditEntry{
 		At: at, Caller: caller.Name, Role: caller.Role, From: caller.From, Operation: a.operation,
 		Scope: a.scope, Location: a.location, GUID: a.guid, Allowed: allowed, Detail: detail,

@@ -262,3 +262,18 @@ func TestCheckRegistry(t *testing.T) {
 		t.Errorf("a check that was ended: %v", err)
 	}
 }
+
+// TestDetailsAreBounded: while reads wait for the log, no more of a name is kept than the
+// log has of it.
+func TestDetailsAreBounded(t *testing.T) {
+	u := newUpkeep(t)
+	for _, end := range []string{"a", "b"} {
+		if _, err := u.Tags(t.Context(), auditor, strings.Repeat("x", regcred.MaxAuditText)+end); err == nil {
+			t.Error("a name of a thousand characters has tags")
+		}
+	}
+	log, _, err := u.AuditLog(t.Context(), auditor, regcred.AuditQuery{Operations: []string{"list tags"}, Limit: 10})
+	if err != nil || len(log) != 1 || log[0].Count != 2 {
+		t.Errorf("%d entries, %v", len(log), err)
+	}
+}
