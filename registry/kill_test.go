@@ -3,6 +3,9 @@ package registry_test
 import (
 	"bufio"
 	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -15,8 +18,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"encoding/json"
 
 	"cuelabs.dev/go/oci/ociregistry"
 	"github.com/opencontainers/go-digest"
@@ -40,16 +41,20 @@ var killTasks = map[string]func(dir string, seed uint64) error{
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(killDir); dir != "" {
-		seed, err := strconv.ParseUint(os.Getenv(killRound), 10, 64)
-		if err == nil {
-			err = killTasks[os.Getenv(killTask)](dir, seed)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
+		fmt.Fprintln(os.Stderr, runTask(dir))
+		os.Exit(1) // never on to the tests, which would start children of their own
 	}
 	os.Exit(m.Run())
+}
+
+// runTask does the task of a child until that is killed, or returns why it was not.
+func runTask(dir string) error {
+	task := killTasks[os.Getenv(killTask)]
+	seed, err := strconv.ParseUint(os.Getenv(killRound), 10, 64)
+	if task == nil || err != nil {
+		return fmt.Errorf("there is no task %q of round %q", os.Getenv(killTask), os.Getenv(killRound))
+	}
+	return cmp.Or(task(dir, seed), errors.New("the task has ended"))
 }
 
 // TestKill kills a process that pushes, again and again over the same storage, at
@@ -105,7 +110,9 @@ func killRepo(round string) string { return "kill/r" + round }
 // was done.
 func runChild(t *testing.T, dir, task string, round int) []string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	patience, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(patience, os.Args[0])
 	cmd.Env = append(os.Environ(), killDir+"="+dir, killTask+"="+task, killRound+"="+strconv.Itoa(round))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -120,6 +127,9 @@ func runChild(t *testing.T, dir, task string, round int) []string {
 		acked = append(acked, lines.Text())
 	}
 	err = cmd.Wait()
+	if patience.Err() != nil {
+		t.Fatalf("round %d: the child neither ends nor is killed", round)
+	}
 	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
 		t.Fatalf("round %d: the child ended by itself: %v", round, err)
 	}
