@@ -60,7 +60,7 @@ Callers are "token ID (NAME)", "user NAME (ID)", "local" for the server's own so
 	}
 	flags := cmd.Flags()
 	flags.StringArrayVar(&callers, "caller", nil, "only what this `caller` did, written as under CALLER, such as local; may be repeated")
-	flags.StringArrayVar(&operations, "operation", nil, "only this operation, such as 'create credential'; may be repeated")
+	flags.StringArrayVar(&operations, "operation", nil, "only this operation, written as under OPERATION, such as 'create credential'; may be repeated")
 	flags.StringVar(&since, "since", "", "only what happened within a time, such as 24h or 7d")
 	flags.BoolVar(&refused, "refused", false, "only what was not allowed")
 	flags.IntVarP(&limit, "limit", "n", auditPage, "how many entries, the newest")

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"regcred.dev/registry/archive/archivetest"
 )
 
@@ -156,15 +158,24 @@ func TestPublishRenamed(t *testing.T) {
 	if code != exitDone || !strings.Contains(out, "/other/name:1.0@") || !strings.Contains(out, "/other/name:latest@") || strings.Contains(out, "acme/small") {
 		t.Errorf("exit code %d: %s", code, out)
 	}
-	one := archivetest.DockerSave([]string{"acme/a:1", "acme/b:1"}, archivetest.New("amd64", "x"))
+	archived := func(names ...string) string {
+		return writeArchive(t, archivetest.DockerSave(names, archivetest.New("amd64", "x"))...)
+	}
+	var two archivetest.Layout
+	for _, name := range []string{"acme/a:1", "acme/b:1"} {
+		two.Add(two.Manifest(archivetest.New("amd64", name), ocispec.MediaTypeImageLayerGzip), name, "")
+	}
 	for _, test := range []struct {
 		args []string
 		code int
 		want string
 	}{
+		{[]string{writeArchive(t, two.Files()...), "other/name"}, exitFailed, "several repositories (acme/a, acme/b)"},
 		{[]string{renamed, "other/name:5"}, exitFailed, "holds 2 images, which cannot all be other/name:5: leave out its tag"},
 		{[]string{renamed, "other//name"}, exitUsage, "other//name"},
-		{[]string{writeArchive(t, one...), "other/name"}, exitDone, "/other/name:latest@"},
+		{[]string{archived("acme/a:1", "acme/b:1"), "other/name"}, exitDone, "/other/name:latest@"},
+		{[]string{archived("acme/a:1"), "other/name"}, exitDone, "/other/name:1@"},
+		{[]string{archived(), "other/name"}, exitDone, "/other/name:latest@"},
 	} {
 		if out, code := s.run("", false, append([]string{"publish"}, test.args...)...); code != test.code || !strings.Contains(out, test.want) {
 			t.Errorf("%v: exit code %d, %s; want %q", test.args, code, out, test.want)

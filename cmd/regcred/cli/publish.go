@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -49,10 +50,9 @@ Pulp 2 writes, or an OCI image layout: a tar, plain or compressed by gzip or zst
 directory, an https URL, or - for standard input.
 
 Without a NAME each image keeps the name that the archive gives it, less its
-registry host. Several images of one repository go to another one where NAME has no
-TAG, and keep their tags; where one image fails, those before it stay published. The
-tag appears last: nobody ever pulls half an image. What is there already is not sent
-again.
+registry host. With a NAME that has no TAG the images of a repository go to that one,
+and keep their tags. Where one image fails, those before it stay published. The tag
+appears last: nobody ever pulls half an image. What is there already is not sent again.
 
 A bucket's login is that of AWS's own tools: AWS_ACCESS_KEY_ID and
 AWS_SECRET_ACCESS_KEY, or ~/.aws/credentials. docs/registry-static.md has how a web
@@ -163,33 +163,43 @@ type publishTarget struct {
 	repository, tag string
 }
 
-// publishTargets says where each image of an archive goes: a lone one under the name
-// given, several into the repository given, and without a name each under its own.
+// publishTargets says where each image of an archive goes: under its own names, or under
+// the name given. One without a tag is a repository, where images of a lone repository
+// keep their tags.
 func publishTargets(images []archive.Image, name string) ([]publishTarget, error) {
+	own, err := ownTargets(images)
 	if name == "" {
-		return ownTargets(images)
+		return own, err
 	}
-	repository, tag, err := splitName(name)
-	if err != nil {
+	repository, tag, nameErr := splitName(name)
+	repositories := repositoriesOf(own)
+	switch {
+	case nameErr != nil:
+		return nil, nameErr
+	case tag == "" && len(repositories) == 1:
+		for i := range own {
+			own[i].repository = repository
+		}
+		return own, nil
+	case len(images) == 1:
+		return []publishTarget{{images[0], repository, cmp.Or(tag, defaultTag)}}, nil
+	case tag != "":
+		return nil, regcred.Errorf(regcred.Invalid, "the archive holds %d images, which cannot all be %s: leave out its tag, as they have their own, or the name", len(images), name)
+	case err != nil:
 		return nil, err
 	}
-	if len(images) == 1 {
-		return []publishTarget{{images[0], repository, cmp.Or(tag, defaultTag)}}, nil
-	}
-	if tag != "" {
-		return nil, regcred.Errorf(regcred.Invalid, "the archive holds %d images, which cannot all be %s: leave out its tag, as they have their own, or the name", len(images), name)
-	}
-	targets, err := ownTargets(images)
-	for i := range targets {
-		if targets[i].repository != targets[0].repository {
-			return nil, regcred.Errorf(regcred.Invalid, "the archive holds images of several repositories, %s and %s, which cannot all go to %s: leave the name out to publish them under their own",
-				targets[0].repository, targets[i].repository, name)
+	return nil, regcred.Errorf(regcred.Invalid, "the archive holds images of several repositories (%s), which cannot all go to %s: leave the name out to publish them under their own", strings.Join(repositories, ", "), name)
+}
+
+// repositoriesOf returns where targets are, each repository once.
+func repositoriesOf(targets []publishTarget) []string {
+	var repositories []string
+	for _, t := range targets {
+		if !slices.Contains(repositories, t.repository) {
+			repositories = append(repositories, t.repository)
 		}
 	}
-	for i := range targets {
-		targets[i].repository = repository
-	}
-	return targets, err
+	return repositories
 }
 
 // ownTargets has images go where their own names say.
