@@ -137,7 +137,9 @@ func (s *Server) putManifest(w http.ResponseWriter, r *http.Request, q request) 
 		return err
 	}
 	var m struct {
-		Subject *struct{ Digest digest.Digest }
+		Subject *struct {
+			Digest digest.Digest `json:"digest"`
+		} `json:"subject"`
 	} // and nothing else, of what may be large
 	if err := json.Unmarshal(data, &m); err == nil && m.Subject != nil {
 		w.Header().Set("OCI-Subject", m.Subject.Digest.String())
