@@ -40,6 +40,7 @@ type Handler struct {
 	rewriter  *rewriter
 	log       *slog.Logger
 	metrics   *metrics
+	prints    fingerprints
 }
 
 // New returns a Handler. Errors: Invalid; those of registering the metrics.

@@ -23,6 +23,7 @@ import (
 type own struct {
 	server  *registry.Server
 	storage *registry.Storage
+	prints  *fingerprints
 }
 
 // mayPull returns errNotThere where the caller may not pull from a repository.
@@ -156,35 +157,67 @@ func (t own) serve(w http.ResponseWriter, c *caller, id, file string) error {
 	if dockerv1.CheckID(id) != nil {
 		return errNotThere
 	}
-	var found source
+	var refs []registry.V1Ref
 	for ref, err := range t.storage.V1Image(c.r.Context(), id) {
 		if err == nil {
 			err = t.mayPull(c, ref.Repository)
 		}
-		var next source
-		if err == nil {
-			next, err = t.source(c.r.Context(), ref, id)
+		var from source
+		if err == nil && ref.Repository == c.named {
+			from, err = t.source(c.r.Context(), ref, id)
 		}
 		switch {
 		case err != nil && regcred.CodeOf(err) == regcred.NotFound:
 			continue
 		case err != nil:
 			return err
-		case ref.Repository == c.named:
-			return t.serveFrom(w, c, next, file)
-		case found.repo == "":
-			found = next
-		case !found.same(next) && found.other == "":
-			found.other = next.repo
+		case from.repo != "":
+			return t.serveFrom(w, c, from, file)
+		}
+		refs = append(refs, ref)
+	}
+	from, err := t.agreed(c.r.Context(), refs, id)
+	if err != nil {
+		return err
+	}
+	return t.serveFrom(w, c, from, file)
+}
+
+// agreed returns an image that all of some repositories have. Errors: Unavailable where
+// they have different ones; errNotThere.
+func (t own) agreed(ctx context.Context, refs []registry.V1Ref, id string) (source, error) {
+	var first registry.V1Ref
+	var fp fingerprint
+	for _, ref := range refs {
+		next, err := t.fingerprint(ctx, ref, id)
+		switch {
+		case err != nil && regcred.CodeOf(err) == regcred.NotFound:
+		case err != nil:
+			return source{}, err
+		case first.Repository == "":
+			first, fp = ref, next
+		case next != fp:
+			return source{}, regcred.Errorf(regcred.Unavailable, "%s and %s have different images of the id %s, and the request does not say which is meant: delete the one that is wrong", first.Repository, ref.Repository, id)
 		}
 	}
-	switch {
-	case found.repo == "":
-		return errNotThere
-	case found.other != "":
-		return regcred.Errorf(regcred.Unavailable, "%s and %s have different images of the id %s, and the request does not say which is meant: delete the one that is wrong", found.repo, found.other, id)
+	if first.Repository == "" {
+		return source{}, errNotThere
 	}
-	return t.serveFrom(w, c, found, file)
+	return t.source(ctx, first, id)
+}
+
+// fingerprint returns that of an image of one repository.
+func (t own) fingerprint(ctx context.Context, ref registry.V1Ref, id string) (fingerprint, error) {
+	if fp, ok := t.prints.find(ref.Manifest, id); ok {
+		return fp, nil
+	}
+	from, err := t.source(ctx, ref, id)
+	if err != nil {
+		return fingerprint{}, err
+	}
+	fp := from.fingerprint()
+	t.prints.keep(ref.Manifest, id, fp)
+	return fp, nil
 }
 
 // source is where an image of v1 is served from.
@@ -192,11 +225,6 @@ type source struct {
 	repo     string // "" for none
 	image    dockerv1.Image
 	ancestry []string
-	other    string // a repository whose image of the id is another
-}
-
-func (s source) same(o source) bool {
-	return s.image.JSON.Digest == o.image.JSON.Digest && s.image.Layer.Digest == o.image.Layer.Digest && slices.Equal(s.ancestry, o.ancestry)
 }
 
 // source reads an image of one repository.

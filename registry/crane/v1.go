@@ -7,6 +7,7 @@ import (
 
 	"regcred.dev"
 	"regcred.dev/registry"
+	"regcred.dev/registry/dockerv1"
 )
 
 // tree is where images of v1 are found. What the caller may not have is not there:
@@ -108,7 +109,7 @@ func (h *Handler) treeOf(c *caller, repo string) (tree, error) {
 	return h.redirects(), nil
 }
 
-func (h *Handler) own() own { return own{h.server, h.storage} }
+func (h *Handler) own() own { return own{h.server, h.storage, &h.prints} }
 
 func (h *Handler) redirects() redirects { return redirects{h.metrics} }
 
@@ -181,24 +182,23 @@ func (h *Handler) v1File(w http.ResponseWriter, c *caller, q v1Request) error {
 }
 
 // isRedirected reports whether the directory has an image in a repository that the
-// caller may have, and neither any of those that list it nor the one that the caller
-// names is our own.
+// caller may have, and our own registry has it neither in one of those that list it nor
+// in the one that the caller names.
 func (h *Handler) isRedirected(c *caller, id string) (bool, error) {
-	repos := c.set.images[id]
-	if len(repos) == 0 {
-		return false, nil
-	}
-	theirs, names := false, []string{c.named}
-	for _, repo := range repos {
-		names = append(names, repo.name)
+	theirs, names := false, map[string]bool{c.named: true}
+	for _, repo := range c.set.images[id] {
+		names[repo.name] = true
 		theirs = theirs || c.entitled.may(repo)
 	}
-	for _, name := range names {
-		if own, err := h.storage.HasManifests(c.r.Context(), name); own || err != nil {
+	if !theirs || dockerv1.CheckID(id) != nil { // which ours never has
+		return theirs, nil
+	}
+	for ref, err := range h.storage.V1Image(c.r.Context(), id) {
+		if err != nil || names[ref.Repository] {
 			return false, err
 		}
 	}
-	return theirs, nil
+	return true, nil
 }
 
 // v1Error answers with an error, as text.
