@@ -189,6 +189,27 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
+// TestFormerOwner: nobody is sent to a host that is no owner any more, and who asks
+// whether to push what it hosted does so, which keeps the image whole.
+func TestFormerOwner(t *testing.T) {
+	h := newHarness(t)
+	if err := h.storage.LinkBlob(t.Context(), "a", descriptor("one"), owned); err != nil {
+		t.Fatal(err)
+	}
+	path := "/v2/a/blobs/" + digest.FromString("one").String()
+	for method, want := range map[string]int{"GET": 403, "HEAD": 404} {
+		if a := h.do(t, h.admin(t), call{method: method, path: path}); a.status != want || a.header.Get("Location") != "" {
+			t.Errorf("%s: %d %v", method, a.status, a.header)
+		}
+	}
+	h.pushBlob(t, "a", "one")
+	for method, want := range map[string]string{"GET": "one", "HEAD": ""} {
+		if a := h.do(t, h.admin(t), call{method: method, path: path}); a.status != 200 || a.body != want {
+			t.Errorf("%s after a push: %d %q", method, a.status, a.body)
+		}
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	h := newHarness(t)
 	for name, o := range map[string]registry.Options{

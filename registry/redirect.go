@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"cuelabs.dev/go/oci/ociregistry"
+
 	"regcred.dev"
 )
 
@@ -51,20 +53,24 @@ func (s *Server) checkOwner(u *url.URL) error {
 }
 
 // serveLinked answers for a blob that its owner hosts. The owner is looked at
-// again: one that the configuration no longer has is no longer sent clients.
+// again: one that the configuration no longer has is no longer sent clients, and who
+// asks by HEAD whether to push the blob is told to.
 func (s *Server) serveLinked(w http.ResponseWriter, r *http.Request, b Blob) error {
-	if r.Method == http.MethodHead {
-		serveHead(w, b.Descriptor)
-		return nil
-	}
 	u, err := parseOwnerURL(b.URL)
 	if err != nil {
 		return regcred.Errorf(regcred.Corrupt, "the stored link of %s is damaged: %w", b.Digest, err)
 	}
-	if err := s.checkOwner(u); err != nil {
+	err = s.checkOwner(u)
+	switch {
+	case err != nil && r.Method == http.MethodHead:
+		return ociregistry.ErrBlobUnknown
+	case err != nil:
 		return err
+	case r.Method == http.MethodHead:
+		serveHead(w, b.Descriptor)
+	default:
+		redirect(w, b, u.String())
 	}
-	redirect(w, b, u.String())
 	return nil
 }
 
