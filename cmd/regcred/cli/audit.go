@@ -32,8 +32,8 @@ they were allowed to. Changes, and the release of logins, are in it before they 
 done; reads within a second, with their number. That something was allowed does not say
 that it succeeded.
 
-Callers are "token ID (NAME)", "user NAME (ID)", "local" for the server's own socket, and
-"start" for what a start of the server does.`,
+Callers are such as "token ID (NAME)", "user NAME (ID)", and "local" for the server's own
+socket (docs/security.md).`,
 		Example: `  regcred audit --since 24h --refused
   regcred audit --operation 'release logins' -n 1000 -o json
   regcred audit --caller 'token 6b2bfca4c18a (ci)'`,
