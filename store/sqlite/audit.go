@@ -102,8 +102,7 @@ func (s *Store) AuditLog(ctx context.Context, q regcred.AuditQuery) ([]regcred.A
 	if q.Newest {
 		order += ` DESC`
 	}
-	// Of what is put together here, nothing comes from the query: its values are arguments.
-	selected := `SELECT id, ` + auditColumns + ` FROM audit` + where + order + ` LIMIT ? OFFSET ?`
+	selected := `SELECT id, ` + auditColumns + ` FROM audit` + where + order + ` LIMIT ? OFFSET ?` //nolint:gosec // values are arguments
 	rows, err := s.readers.QueryContext(ctx, selected, append(args, q.Limit, q.Offset)...)
 	if err != nil {
 		return nil, 0, s.fault(ctx, err)

@@ -217,7 +217,7 @@ func (p *platform) resolve(requests int, perSecond float64) ([]time.Duration, er
 				began := time.Now()
 				if perSecond > 0 {
 					began = start.Add(time.Duration(float64(i*connections+c) / perSecond * 1e9))
-					time.Sleep(time.Until(began))
+					<-time.After(time.Until(began))
 				}
 				if errs[c] = p.resolveOne(random); errs[c] != nil {
 					return
