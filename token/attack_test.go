@@ -224,6 +224,9 @@ func TestForgedText(t *testing.T) {
 			wantError(t, err, regcred.Unauthenticated, "the token is refused", "")
 		})
 	}
+	apiToken := tests["an API token"]
+	_, err = a.service.Verify(now, apiToken, token.UseLogin)
+	wantError(t, err, regcred.Unauthenticated, "takes as a password alone", apiToken)
 }
 
 // TestHugeToken checks that what is too long is not even parsed: one that the

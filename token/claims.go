@@ -226,6 +226,9 @@ func (s *Service) open(raw string) (p payload, reason string) {
 	if strings.ContainsAny(raw, "\r\n") { // which base64 would pass over
 		return p, "it holds a line break"
 	}
+	if strings.HasPrefix(raw, apiTokenPrefix) {
+		return p, "it is an API token, which the registry takes as a password alone, by Basic authentication with any user name"
+	}
 	jws, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.EdDSA})
 	if err != nil {
 		return p, "it is not a token signed with EdDSA"
