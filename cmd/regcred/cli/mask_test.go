@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"regcred.dev/client"
@@ -75,6 +76,11 @@ func TestPublishMask(t *testing.T) {
 	}
 	out, code := s.run("", false, append([]string{"publish", app, "acme/json:1", "-o", "json"}, from...)...)
 	if code != exitDone || !strings.Contains(out, `"linked": 1`) {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	other := digest.FromString("of no layer").String()
+	out, code = s.run("", false, append([]string{"publish", app, "acme/other:1", "--mask", other}, from...)...)
+	if code != exitDone || !strings.Contains(out, "acme/other:1: no layer was left to its owner") {
 		t.Errorf("exit code %d: %s", code, out)
 	}
 	for _, test := range []struct {

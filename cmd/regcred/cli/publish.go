@@ -136,6 +136,9 @@ func publishAll(ctx context.Context, dst destination, targets []publishTarget, m
 		if err != nil {
 			return results, fmt.Errorf("publish %s: %w", name, err)
 		}
+		if len(o.Masks) > 0 && r.Linked == 0 {
+			fmt.Fprintf(printable{m}, "%s: no layer was left to its owner: the mask names none of this image, or the repository has them already\n", name)
+		}
 		results = append(results, published{
 			Image: dst.host + "/" + name, Digest: r.Root.Digest, Platforms: t.image.Platforms(), Absent: t.image.Absent,
 			Sent: r.Sent, Present: r.Present, Linked: r.Linked, SentBytes: r.SentBytes,
