@@ -145,7 +145,8 @@ func (p *Program) registryStats() *cobra.Command {
 		Short: "Show what was pulled and pushed, by repository and tag",
 		Long: `Show what was pulled and pushed, by repository and tag, on the days from --from to --to
 in UTC, both included. A line without a tag counts the repository's layers, and images
-that were asked for by digest. It is a minute old.`,
+that were asked for by digest. PULLS are manifests that were sent, CHECKS clients that
+looked whether a tag has changed. It is a minute old.`,
 		Example: `  regcred registry stats --from 2026-01-01 --to 2026-01-31 -o json
   regcred registry stats --from 7d`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
