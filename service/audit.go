@@ -45,7 +45,12 @@ func (s *Service) allow(ctx context.Context, caller regcred.Caller, a act) error
 
 // refuse records that a caller may not do something, and returns the error that says so.
 func (s *Service) refuse(ctx context.Context, caller regcred.Caller, a act, why error) error {
-	if err := s.record(ctx, a.entry(caller, time.Now(), false, regcred.MessageOf(why))); err != nil {
+	e := a.entry(caller, time.Now(), false, regcred.MessageOf(why))
+	write := s.record
+	if !s.reads.admit(e.Caller) {
+		write = func(ctx context.Context, e regcred.AuditEntry) error { return s.reads.add(ctx, s.o.Store, others(e)) }
+	}
+	if err := write(ctx, e); err != nil {
 		s.o.Log.ErrorContext(ctx, "a refusal is not in the audit log", "operation", a.operation, "caller", caller, "error", err)
 	}
 	return why
@@ -70,17 +75,45 @@ func (s *Service) record(ctx context.Context, e regcred.AuditEntry) error {
 }
 
 // readInterval is how long allowed reads may wait before they are in the log, and
-// maxReads how many different ones may.
+// maxReads how many different ones may. One caller causes at most maxDistinct entries in
+// that time by reads and refusals: a loop, or somebody who wants the disk full, must not
+// bury what others did.
 const (
 	readInterval = time.Second
 	maxReads     = 10_000
+	maxDistinct  = 200
 )
 
-// reads are allowed reads of the last second, counted.
+// reads are allowed reads of the last second, counted, and the refusals for which their
+// callers have no entry left.
 type reads struct {
-	mu     sync.Mutex
-	counts map[regcred.AuditEntry]int // of entries without At
-	since  time.Time
+	mu       sync.Mutex
+	counts   map[regcred.AuditEntry]int // of entries without At
+	since    time.Time
+	distinct map[string]int // entries by caller
+}
+
+// admit reports whether a caller may have one more entry, and counts it.
+func (r *reads) admit(caller string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.admitLocked(caller)
+}
+
+func (r *reads) admitLocked(caller string) bool {
+	if r.distinct == nil {
+		r.distinct = map[string]int{}
+	}
+	r.distinct[caller]++
+	return r.distinct[caller] <= maxDistinct
+}
+
+// others is the entry that counts those of a caller which have none of their own.
+func others(e regcred.AuditEntry) regcred.AuditEntry {
+	return regcred.AuditEntry{
+		Caller: e.Caller, Role: e.Role, Operation: e.Operation, Allowed: e.Allowed,
+		Detail: "and others: there were too many in this second to have each of them here",
+	}
 }
 
 // add counts a read. Where there are too many to keep, they are written now.
@@ -88,6 +121,9 @@ func (r *reads) add(ctx context.Context, store regcred.AuditStore, e regcred.Aud
 	r.mu.Lock()
 	if r.counts == nil {
 		r.counts, r.since = map[regcred.AuditEntry]int{}, time.Now()
+	}
+	if r.counts[e] == 0 && !r.admitLocked(e.Caller) {
+		e = others(e)
 	}
 	r.counts[e]++
 	full := len(r.counts) >= maxReads
@@ -102,7 +138,7 @@ func (r *reads) add(ctx context.Context, store regcred.AuditStore, e regcred.Aud
 func (r *reads) flush(ctx context.Context, store regcred.AuditStore) error {
 	r.mu.Lock()
 	counts, since := r.counts, r.since
-	r.counts = nil
+	r.counts, r.distinct = nil, nil
 	r.mu.Unlock()
 	if len(counts) == 0 {
 		return nil

@@ -300,3 +300,34 @@ func TestOldEntriesGoAtStart(t *testing.T) {
 		}
 	})
 }
+
+// TestNobodyFloodsTheLog: what one caller reads, or is refused, in a second is some
+// entries and a number; others have theirs.
+func TestNobodyFloodsTheLog(t *testing.T) {
+	bubble(t, nil, func(b bench) {
+		loop := regcred.Caller{Name: "loop", Role: regcred.RoleReader, Scope: regcred.OrgScope("acme")}
+		for i := range 1000 {
+			space := regcred.SpaceScope("acme", fmt.Sprint("space-", i))
+			if _, err := b.Resolve(b.Context(), loop, host+"/app", space); err != nil {
+				b.Fatal(err)
+			}
+			if _, err := b.Resolve(b.Context(), loop, host+"/app", regcred.OrgScope(fmt.Sprint("other-", i))); regcred.CodeOf(err) != regcred.Denied {
+				b.Fatal(err)
+			}
+		}
+		if _, err := b.Resolve(b.Context(), regcred.Local, host+"/app", regcred.OrgScope("acme")); err != nil {
+			b.Fatal(err)
+		}
+		entries, _, err := b.AuditLog(b.Context(), regcred.Local, regcred.AuditQuery{Operations: []string{"resolve"}, Limit: 5000})
+		if err != nil {
+			b.Fatal(err)
+		}
+		counts := map[string]int{}
+		for _, e := range entries {
+			counts[e.Caller] += e.Count
+		}
+		if len(entries) > 300 || counts["loop"] != 2000 || counts["local"] != 1 {
+			b.Errorf("%d entries, which count %v", len(entries), counts)
+		}
+	})
+}
