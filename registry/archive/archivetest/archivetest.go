@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	_ "crypto/sha256" // go-digest knows the algorithms that are linked
 	"encoding/json"
 	"fmt"
 	"os"
