@@ -119,7 +119,7 @@ func lists(q url.Values, keys ...string) (map[string][]string, error) {
 func knownQuery(q url.Values, known ...string) error {
 	for _, key := range slices.Sorted(maps.Keys(q)) {
 		if !slices.Contains(known, key) {
-			return badQuery(fmt.Sprintf("Unknown query parameter(s): '%s'", key))
+			return badQuery(fmt.Sprintf("Unknown query parameter(s): '%s'. %s", key, validParameters(known)))
 		}
 	}
 	return nil
@@ -149,6 +149,13 @@ func plain(op operation) operation {
 		}
 		return op(r)
 	}
+}
+
+func validParameters(known []string) string {
+	if len(known) == 0 {
+		return "There are none here"
+	}
+	return "Valid parameters are: '" + strings.Join(known, "', '") + "'"
 }
 
 // canonicalize lets a location be asked for in any of its spellings.
