@@ -373,6 +373,7 @@ func TestCAPIDown(t *testing.T) {
 				if diff := cmp.Diff(before, b.state()); diff != "" {
 					b.Errorf("something changed: %s", diff)
 				}
+				time.Sleep(time.Minute) // keys are read anew in the background, which has its own end
 			})
 		})
 	}
