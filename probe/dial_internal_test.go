@@ -16,6 +16,25 @@ import (
 	"regcred.dev/regcredtest"
 )
 
+// listen counts the connections to a port of this machine.
+func listen(t *testing.T) (port string, reached *atomic.Int32) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	reached = new(atomic.Int32)
+	go func() {
+		for c, err := listener.Accept(); err == nil; c, err = listener.Accept() {
+			reached.Add(1)
+			c.Close()
+		}
+	}()
+	_, port, _ = strings.Cut(listener.Addr().String(), ":")
+	return port, reached
+}
+
 // TestRealmResolves shows that a realm's name that resolves to an address which the
 // registry may not send us to is not asked, since that is looked at as it is dialed.
 // The registry is reached in process, and so counts as one on the Internet; its token
@@ -23,19 +42,7 @@ import (
 func TestRealmResolves(t *testing.T) {
 	resolver := net.DefaultResolver
 	t.Cleanup(func() { net.DefaultResolver = resolver })
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	var reached atomic.Int32
-	go func() {
-		for c, err := listener.Accept(); err == nil; c, err = listener.Accept() {
-			reached.Add(1)
-			c.Close()
-		}
-	}()
-	_, port, _ := strings.Cut(listener.Addr().String(), ":")
+	port, reached := listen(t)
 	for _, address := range [][4]byte{{127, 0, 0, 1}, {10, 0, 0, 1}, {169, 254, 169, 254}} {
 		net.DefaultResolver = resolvesTo(address)
 		p := New(Options{})
@@ -60,19 +67,7 @@ func TestRealmResolves(t *testing.T) {
 func TestPublicOnly(t *testing.T) {
 	resolver := net.DefaultResolver
 	t.Cleanup(func() { net.DefaultResolver = resolver })
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	var reached atomic.Int32
-	go func() {
-		for c, err := listener.Accept(); err == nil; c, err = listener.Accept() {
-			reached.Add(1)
-			c.Close()
-		}
-	}()
-	_, port, _ := strings.Cut(listener.Addr().String(), ":")
+	port, reached := listen(t)
 	login := regcred.Login{Username: "robot", Password: regcred.NewSecret("canary-4711")}
 	for host, address := range map[string][4]byte{
 		"127.0.0.1": {}, "localhost": {127, 0, 0, 1}, "[::1]": {}, "10.0.0.1": {}, "169.254.169.254": {},
