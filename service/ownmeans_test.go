@@ -170,18 +170,18 @@ func TestOwnMeans(t *testing.T) {
 	file := ownMeans(t)
 	x, tenants := newTenancy(t, &prober{}), tenantsOwn(t)
 	for name, p := range x.providers {
+		info := p.Describe()
 		t.Run(name, func(t *testing.T) {
 			if hosts[name] == "" {
 				t.Fatal("this provider is not in the table of hosts")
 			}
-			stored := 0
 			rapid.Check(t, func(rt *rapid.T) {
-				if x.try(rt, p.Describe(), tenants[name], file) {
-					stored++
-				}
+				in := developers(info, tenants[name])
+				change(rt, &in, info, file)
+				x.try(rt, info, in)
 			})
-			if _, may := tenants[name]; may != (stored > 0) {
-				t.Errorf("%d credentials were stored", stored)
+			if _, may := tenants[name]; x.try(t, info, developers(info, tenants[name])) != may {
+				t.Errorf("stored with the tenant's own settings: %t", !may)
 			}
 		})
 	}
@@ -190,16 +190,22 @@ func TestOwnMeans(t *testing.T) {
 // removed stands for a setting that is left out.
 const removed = "-"
 
-// try stores one credential as the developer: with the tenant's own settings, of which
-// some were changed. It looks at what that did.
-func (x tenancy) try(rt *rapid.T, info regcred.ProviderInfo, own map[string]string, file string) (stored bool) {
-	in := service.NewCredential{
-		Scope: places['D'], Provider: info.Name, Settings: map[string]regcred.Secret{},
-		Location: rapid.SampledFrom([]string{hosts[info.Name], "", "evil.example.com", "169.254.169.254", "localhost:5000"}).Draw(rt, "location"),
-	}
+// developers returns a credential with a tenant's own settings.
+func developers(info regcred.ProviderInfo, own map[string]string) service.NewCredential {
+	in := service.NewCredential{Scope: places['D'], Provider: info.Name, Location: hosts[info.Name], Settings: map[string]regcred.Secret{}}
 	for name, value := range own {
 		in.Settings[name] = regcred.NewSecret(value)
 	}
+	if info.Name == regcred.ProviderStatic {
+		in.Username, in.Password = "user", regcred.NewSecret("p")
+	}
+	return in
+}
+
+// change draws another location and up to three settings, the server's own file among
+// them.
+func change(rt *rapid.T, in *service.NewCredential, info regcred.ProviderInfo, file string) {
+	in.Location = rapid.SampledFrom([]string{in.Location, "", "evil.example.com", "169.254.169.254", "localhost:5000"}).Draw(rt, "location")
 	values := []string{"", file, "file:" + file, "env:AWS_SECRET_ACCESS_KEY", "true", "https://evil.example.com", "managed", "workload", "default", "none", "quay", "x"}
 	for _, f := range rapid.SliceOfN(rapid.SampledFrom(info.AllFields()), 0, 3).Draw(rt, "fields") {
 		value := rapid.SampledFrom(append(values, f.Example, f.Default, removed)).Draw(rt, f.Name)
@@ -207,35 +213,36 @@ func (x tenancy) try(rt *rapid.T, info regcred.ProviderInfo, own map[string]stri
 			delete(in.Settings, f.Name)
 		}
 	}
+}
+
+// try stores a credential as the developer, looks at what that did, and deletes it.
+func (x tenancy) try(t rapid.TB, info regcred.ProviderInfo, in service.NewCredential) (stored bool) {
 	var admins []string
 	for _, f := range info.Fields {
 		if _, set := in.Settings[f.Name]; set && f.Admin {
 			admins = append(admins, f.Name)
 		}
 	}
-	if info.Name == regcred.ProviderStatic {
-		in.Username, in.Password = "user", regcred.NewSecret("p")
-	}
 	x.wire.take()
 	c, err := x.CreateCredential(context.Background(), x.developer, in)
 	sent := x.wire.take()
 	if err != nil {
 		if code := regcred.CodeOf(err); code != regcred.Denied && code != regcred.Invalid || len(sent) > 0 {
-			rt.Fatalf("%v, and %d requests", err, len(sent))
+			t.Fatalf("%v, and %d requests", err, len(sent))
 		}
 		return false
 	}
 	defer func() {
 		if err := x.Delete(context.Background(), x.developer, c.GUID); err != nil {
-			rt.Fatal(err)
+			t.Fatal(err)
 		}
 	}()
 	if len(admins) > 0 {
-		rt.Fatalf("it was stored with what admins alone set: %v", admins)
+		t.Fatalf("it was stored with what admins alone set: %v", admins)
 	}
 	for _, request := range sent {
 		if strings.Contains(request.text, canary) || !slices.ContainsFunc(vendors, func(end string) bool { return strings.HasSuffix(request.host, end) }) {
-			rt.Fatalf("it sends %s", request.text)
+			t.Fatalf("it sends %s", request.text)
 		}
 	}
 	return true
