@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -91,9 +92,7 @@ func tarHeader(begin []byte) []byte {
 // waits for a request to end.
 func TestSecondInterrupt(t *testing.T) {
 	cmd := program(t, "serve", "--listen", "127.0.0.1:0")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	startUnignored(t, cmd)
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	socket := filepath.Join(cmd.Dir, "regcred-data", server.SocketName)
 	address := ""
@@ -129,6 +128,19 @@ func TestSecondInterrupt(t *testing.T) {
 	status, ok := wait(t, cmd).Sys().(syscall.WaitStatus)
 	if !ok || !status.Signaled() || status.Signal() != syscall.SIGINT {
 		t.Errorf("it ended with %v, not by the signal", cmd.ProcessState)
+	}
+}
+
+// startUnignored starts a command that Ctrl-C ends unless it says otherwise, also where
+// this process was started with the signal ignored, as shells do in the background: a
+// child inherits that, but not that a signal is handled.
+func startUnignored(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	handled := make(chan os.Signal, 1)
+	signal.Notify(handled, os.Interrupt)
+	defer signal.Stop(handled)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
 }
 
