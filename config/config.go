@@ -44,6 +44,9 @@ type Config struct {
 	AuditKeep time.Duration
 	// Registry is the image service.
 	Registry Registry
+	// Profiles are what chosen scopes may have logins minted from. Nil means that the file
+	// has no such list; an empty one has none.
+	Profiles []Profile
 	// Credentials are declared here beside those of the API, and read-only there.
 	// Nil means that the file has no such list; an empty one declares none.
 	Credentials []Credential

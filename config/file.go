@@ -25,6 +25,7 @@ type file struct {
 	OIDC         []fileOIDC        `yaml:"oidc"`
 
 	Registry    fileRegistry      `yaml:"registry"`
+	Profiles    *[]fileProfile    `yaml:"profiles"`
 	Credentials *[]fileCredential `yaml:"credentials"`
 	Targets     []fileTarget      `yaml:"targets"`
 
@@ -106,6 +107,7 @@ func (f file) config(p *parser) Config {
 	}
 	cfg.CloudFoundry = f.CloudFoundry.cloudFoundry(p)
 	cfg.OIDC = oidcIssuers(p, f.OIDC)
+	cfg.Profiles = f.profiles(p)
 	cfg.Credentials = f.credentials(p)
 	cfg.Targets = f.targets(p)
 	cfg.KubernetesTokens = f.kubernetesTokens(p)
@@ -265,7 +267,7 @@ func (f fileCredential) credential(p *parser) Credential {
 	if f.Password.value != "" {
 		c.Password = p.secret("password", f.Password)
 	}
-	f.settings(p, &c)
+	c.Settings, c.References = p.settings(f.Settings)
 	return c
 }
 
@@ -274,30 +276,38 @@ func (f fileCredential) location(p *parser) imageref.Location {
 		p.problem(f.line(), "a credential in the configuration needs a location: with its scope it is what identifies it")
 		return imageref.Location{}
 	}
-	loc, err := imageref.ParseLocation(f.Location.value)
+	return p.location(f.Location)
+}
+
+// location reads a location that credentials may have.
+func (p *parser) location(t text) imageref.Location {
+	loc, err := imageref.ParseLocation(t.value)
 	if err == nil {
 		err = loc.Assignable()
 	}
 	if err != nil {
-		p.problem(f.Location.line, "%v", err)
+		p.problem(t.line, "%v", err)
 	}
 	return loc
 }
 
-func (f fileCredential) settings(p *parser, c *Credential) {
-	for name, t := range f.Settings {
+// settings returns a provider's settings: those that stand in the file, and what
+// references resolve to.
+func (p *parser) settings(all map[string]text) (plain map[string]string, references map[string]regcred.Secret) {
+	for name, t := range all {
 		if !isReference(t.value) {
-			if c.Settings == nil {
-				c.Settings = map[string]string{}
+			if plain == nil {
+				plain = map[string]string{}
 			}
-			c.Settings[name] = t.value
+			plain[name] = t.value
 			continue
 		}
-		if c.References == nil {
-			c.References = map[string]regcred.Secret{}
+		if references == nil {
+			references = map[string]regcred.Secret{}
 		}
-		c.References[name] = p.secret("settings."+name, t)
+		references[name] = p.secret("settings."+name, t)
 	}
+	return plain, references
 }
 
 func (f fileTarget) target(p *parser) (t Target, line int) {

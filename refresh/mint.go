@@ -69,8 +69,8 @@ func (r *Refresher) renew(ctx context.Context, e *entry, l *lane, a *attempt) (o
 // else a new one. Where there is none the outcome says why.
 func (r *Refresher) obtainFor(ctx context.Context, e *entry, l *lane, c regcred.Credential, a *attempt, o *outcome) *regcred.Login {
 	if l.shared {
-		login, lender, wait := r.borrow(ctx, e, c, a)
-		if o.wait, o.lender = wait, lender; wait || login != nil {
+		var login *regcred.Login
+		if login, o.lender, o.wait, o.err = r.borrow(ctx, e, c, a); o.wait || o.err != nil || login != nil {
 			return login
 		}
 	}
@@ -142,11 +142,14 @@ func (r *Refresher) call(ctx context.Context, p regcred.Provider, c regcred.Cred
 // provider that panics. The credential is without its secrets.
 func (r *Refresher) issuerOf(c regcred.Credential) (who issuer) {
 	who.provider = c.Provider
+	defer func() { r.caught(recover(), c) }()
+	if from, err := r.behind(c); err == nil {
+		c, who.provider = from, from.Provider
+	}
 	p, ok := r.providers[c.Provider]
 	if !ok {
 		return who
 	}
-	defer func() { r.caught(recover(), c) }()
 	who.name = p.Issuer(c.Public())
 	return who
 }

@@ -61,9 +61,15 @@ func bubble(t *testing.T, p *issuer, test func(b bench)) {
 // Run returned.
 func (b bench) start() (r *refresh.Refresher, stop func() error) {
 	b.Helper()
+	return b.startWith(map[string]regcred.Provider{"issuer": b.issuer})
+}
+
+// startWith is start with other providers.
+func (b bench) startWith(providers map[string]regcred.Provider) (r *refresh.Refresher, stop func() error) {
+	b.Helper()
 	r = refresh.New(refresh.Options{
 		Store:     b.store,
-		Providers: map[string]regcred.Provider{"issuer": b.issuer},
+		Providers: providers,
 		Log:       slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	ctx, cancel := context.WithCancel(b.Context())

@@ -3,10 +3,7 @@ package refresh
 import (
 	"cmp"
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/binary"
-	"maps"
 	"slices"
 	"time"
 
@@ -30,39 +27,44 @@ type group struct {
 	waiting []*entry // for that, each with its attempt
 }
 
-// sourceOf returns the source of a credential.
-func (r *Refresher) sourceOf(c regcred.Credential) source {
-	h := hmac.New(sha256.New, r.key)
-	text := func(parts ...string) {
-		for _, part := range parts {
-			h.Write(binary.AppendUvarint(nil, uint64(len(part))))
-			h.Write([]byte(part))
-		}
+// behind returns what logins of a credential are minted from: the credential itself, or
+// what a regcred.Delegate has for it. Errors: those of Delegate.Source.
+func (r *Refresher) behind(c regcred.Credential) (regcred.Credential, error) {
+	if d, ok := r.providers[c.Provider].(regcred.Delegate); ok {
+		return d.Source(c)
 	}
-	text(c.Provider, c.Location.String(), c.Username, c.Password.Reveal())
-	for _, name := range slices.Sorted(maps.Keys(c.Settings)) {
-		text("setting", name, c.Settings[name])
+	return c, nil
+}
+
+// sourceOf returns the source of a credential. Those of a delegate share with each other
+// alone: what one of them has is dropped together with theirs.
+func (r *Refresher) sourceOf(c regcred.Credential) (source, error) {
+	from, err := r.behind(c)
+	if err != nil {
+		return source{}, err
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
-		text("secret", name, c.Secrets[name].Reveal())
-	}
-	return source(h.Sum(nil))
+	return source(from.Fingerprint(slices.Concat(r.key, []byte(c.Provider)))), nil
 }
 
 // borrow looks for a login that another credential with the same source has. wait
 // says that another one is just minting: what that gets will do. With neither,
 // others wait for what e mints.
-func (r *Refresher) borrow(ctx context.Context, e *entry, c regcred.Credential, a *attempt) (login *regcred.Login, lender string, wait bool) {
+// Errors: those of Delegate.Source: who has no grant takes no part.
+func (r *Refresher) borrow(ctx context.Context, e *entry, c regcred.Credential, a *attempt) (login *regcred.Login, lender string, wait bool, _ error) {
+	s, err := r.sourceOf(c)
+	if err != nil {
+		return nil, "", false, err
+	}
 	for {
-		lender, want, wait := r.partner(e, c, a)
+		lender, want, wait := r.partner(e, s, c.Version, a)
 		if lender == "" {
-			return nil, "", wait
+			return nil, "", wait, nil
 		}
 		l, err := r.store.Login(ctx, lender)
 		if err == nil && l.MintedAt.Equal(want.MintedAt) && l.Version == want.Version {
 			l.Version = c.Version
 			if usable(c, l) == nil {
-				return &l, lender, false
+				return &l, lender, false, nil
 			}
 		}
 		r.refuse(e, lender)
@@ -80,17 +82,17 @@ func (r *Refresher) dropped(ctx context.Context, lender string, login *regcred.L
 	return err == nil && !l.MintedAt.Equal(login.MintedAt) || regcred.CodeOf(err) == regcred.NotFound
 }
 
-// partner joins e to the group of its source, and returns the guid of who can lend
+// partner joins e to the group of its source s, which it has with a version of its
+// credential, and returns the guid of who can lend
 // it a login and the times of that, or whether to wait for who is just minting.
-func (r *Refresher) partner(e *entry, c regcred.Credential, a *attempt) (lender string, login regcred.Login, wait bool) {
-	s := r.sourceOf(c)
+func (r *Refresher) partner(e *entry, s source, version uint64, a *attempt) (lender string, login regcred.Login, wait bool) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e.lane == nil { // deleted meanwhile
 		return "", regcred.Login{}, false
 	}
-	g := r.join(e, s, c.Version)
+	g := r.join(e, s, version)
 	switch {
 	case a.fresh:
 	case g.lends(e, now):

@@ -12,7 +12,8 @@ import (
 
 // Status says how a credential fares.
 type Status struct {
-	GUID     string
+	GUID string
+	// Provider is whose issuer is asked: of a delegate's credential, that of its source.
 	Provider string
 	// Minting says that a mint is under way or about to begin. Due is when the next
 	// one is planned; zero while one is under way, and where the login never expires.
@@ -21,8 +22,10 @@ type Status struct {
 	// Failures counts those in a row since the last success, and Problem is what
 	// may be shown of the last one, or of why its issuer is not asked though it is
 	// due; "" where there is none.
+	// Code is its code.
 	Failures int
 	Problem  string
+	Code     regcred.Code
 	// LastMint is when the provider last gave a login, and Mints how many it gave,
 	// both since the Refresher started. A login that is shared is counted with the
 	// credential that it was minted from.
@@ -54,7 +57,7 @@ func (r *Refresher) Status(guid string) (Status, bool) {
 		s.Due = e.due
 	}
 	if err := e.problem(now); err != nil {
-		s.Problem = regcred.MessageOf(err)
+		s.Problem, s.Code = regcred.MessageOf(err), regcred.CodeOf(err)
 	}
 	if e.stored != nil {
 		s.HasLogin, s.ExpiresAt = true, e.stored.ExpiresAt
