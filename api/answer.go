@@ -3,9 +3,7 @@ package api
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
-	"strings"
 
 	"regcred.dev"
 	"regcred.dev/client"
@@ -93,25 +91,7 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="regcred"`)
 	}
 	if status >= http.StatusInternalServerError && r.Context().Err() == nil {
-		h.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+		h.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "request", requestID(r), "error", err)
 	}
 	h.write(w, r, answer{status: status, body: client.ErrorBody{Errors: []client.ErrorItem{item}}})
-}
-
-// decode reads a JSON body into v. Fields that v does not have are an error in
-// Cloud Foundry's words.
-func decode(r call, v any) error {
-	dec := json.NewDecoder(r.Body)
-	dec.DisallowUnknownFields()
-	err := dec.Decode(v)
-	if err == nil {
-		if _, end := dec.Token(); !errors.Is(end, io.EOF) {
-			return badBody("there is more than one JSON value")
-		}
-		return nil
-	}
-	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return regcred.Errorf(regcred.Invalid, "Unknown field(s): '%s'", strings.Trim(name, `"`))
-	}
-	return badBody(jsonProblem(err))
 }

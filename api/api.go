@@ -83,6 +83,7 @@ func New(o Options) http.Handler {
 
 // serve survives the panics of what it serves, and says them.
 func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
+	r = identified(w, r)
 	defer func() {
 		p := recover()
 		if p == nil {
@@ -91,7 +92,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
 		if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(p) // how a handler breaks off an answer
 		}
-		h.Log.ErrorContext(r.Context(), "panic", "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+		h.Log.ErrorContext(r.Context(), "panic", "method", r.Method, "path", r.URL.Path, "request", requestID(r), "panic", p, "stack", string(debug.Stack()))
 		h.fail(w, r, regcred.Errorf(regcred.Internal, "panic"))
 	}()
 	h.mux.ServeHTTP(w, r)
@@ -113,7 +114,7 @@ func (h *handler) nothing(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, &requestError{http.StatusMethodNotAllowed, 10000, "CF-NotFound", r.Method + " is not possible here"})
 		return
 	}
-	h.fail(w, r, regcred.Errorf(regcred.NotFound, "there is nothing at %s", r.URL.Path))
+	h.fail(w, r, &requestError{http.StatusNotFound, 10000, "CF-NotFound", "Unknown request: there is nothing at " + r.URL.Path})
 }
 
 // An operation answers one authenticated request.
@@ -180,13 +181,14 @@ type call struct {
 }
 
 // route serves an operation: it authenticates, bounds the body, and writes what
-// the operation returns, or its error.
+// the operation returns, or its error. A slash at the end of the path makes no difference,
+// as in Cloud Foundry's API.
 func (h *handler) route(pattern string, op operation) {
 	identify := h.caller
 	if pattern == kubeletRoute {
 		identify = h.kubeletCaller
 	}
-	h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+	serve := func(w http.ResponseWriter, r *http.Request) {
 		caller, err := identify(r)
 		if err != nil {
 			h.fail(w, r, err)
@@ -208,7 +210,9 @@ func (h *handler) route(pattern string, op operation) {
 			return
 		}
 		h.write(w, r, a)
-	})
+	}
+	h.mux.HandleFunc(pattern, serve)
+	h.mux.HandleFunc(pattern+"/{$}", serve)
 }
 
 type localKey struct{}

@@ -16,7 +16,7 @@ func (h *handler) createCredential(r call) (answer, error) {
 		return answer{}, err
 	}
 	if in.Relationships.App != nil {
-		return answer{}, regcred.Errorf(regcred.Invalid, "Unknown field(s): 'app'. An app's credential comes from its pushes")
+		return answer{}, regcred.Errorf(regcred.Invalid, "Relationships Unknown field(s): 'app'. An app's credential comes from its pushes")
 	}
 	return h.create(r, in)
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -73,7 +74,7 @@ func listQuery(q url.Values) (catalog.Query, error) {
 		return out, badQuery("Order by can only be: 'created_at', 'updated_at'")
 	}
 	out.Updated, out.Newest = order == "updated_at", newest
-	selector, err := parseSelector(q.Get("label_selector"))
+	selector, err := selectorOf(q)
 	if err != nil {
 		return out, err
 	}
@@ -107,22 +108,47 @@ func lists(q url.Values, keys ...string) (map[string][]string, error) {
 		if !q.Has(key) {
 			continue
 		}
-		if out[key] = strings.Split(q.Get(key), ","); len(out[key]) > maxValues {
-			return nil, badQuery(fmt.Sprintf("%s has %d values, at most %d are allowed", key, len(out[key]), maxValues))
+		values, err := list(key, q.Get(key))
+		if err != nil {
+			return nil, err
 		}
+		out[key] = values
 	}
 	return out, nil
 }
 
-// knownQuery returns an error where a query has a parameter other than those: one
-// that was misspelled must not be taken for one that is not there.
+// list reads values separated by commas, behind which there may be spaces. A comma in a
+// value is written %2C, which is escaped once more in a URL.
+func list(key, s string) ([]string, error) {
+	values := strings.Split(s, ",")
+	if len(values) > maxValues {
+		return nil, badQuery(fmt.Sprintf("%s has %d values, at most %d are allowed", human(key), len(values), maxValues))
+	}
+	for i, v := range values {
+		if i > 0 {
+			v = strings.TrimLeft(v, " \t\r\n")
+		}
+		if plain, err := url.PathUnescape(v); err == nil {
+			v = plain
+		}
+		values[i] = v
+	}
+	return values, nil
+}
+
+// knownQuery returns an error where a query has parameters other than those: one that was
+// misspelled must not be taken for one that is not there.
 func knownQuery(q url.Values, known ...string) error {
+	var unknown []string
 	for _, key := range slices.Sorted(maps.Keys(q)) {
 		if !slices.Contains(known, key) {
-			return badQuery(fmt.Sprintf("Unknown query parameter(s): '%s'. %s", key, validParameters(known)))
+			unknown = append(unknown, cut(key))
 		}
 	}
-	return nil
+	if unknown == nil {
+		return nil
+	}
+	return badQuery(fmt.Sprintf("Unknown query parameter(s): '%s'. %s", strings.Join(unknown, "', '"), validParameters(known)))
 }
 
 // checkQuery returns an error where a query has what url.URL.Query leaves out, or a
@@ -184,13 +210,15 @@ func onlyPaging(q url.Values) (page, perPage int, err error) {
 }
 
 func number(q url.Values, key string, missing, limit int) (int, error) {
-	s := q.Get(key)
-	if s == "" {
+	if !q.Has(key) {
 		return missing, nil
 	}
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 1 || n > limit {
-		return 0, badQuery(fmt.Sprintf("%s must be between 1 and %d", key, limit))
+	n, err := strconv.Atoi(q.Get(key))
+	switch {
+	case err == nil && n > limit, errors.Is(err, strconv.ErrRange):
+		return 0, badQuery(fmt.Sprintf("%s must be between 1 and %d", human(key), limit))
+	case err != nil || n < 1:
+		return 0, badQuery(human(key) + " must be a positive integer")
 	}
 	return n, nil
 }

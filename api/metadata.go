@@ -21,7 +21,7 @@ const (
 
 var (
 	labelName   = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
-	labelPrefix = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$`)
+	labelPrefix = regexp.MustCompile(`^(?i:[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+)$`)
 )
 
 // reservedPrefix is the platform's own: Cloud Foundry refuses it in metadata.
@@ -58,7 +58,7 @@ func checkKey(kind, key string) error {
 	switch {
 	case prefixed && (len(prefix) > maxPrefix || !labelPrefix.MatchString(prefix)):
 		problem = "the prefix before '/' is no domain name"
-	case prefix == reservedPrefix:
+	case strings.EqualFold(prefix, reservedPrefix):
 		problem = fmt.Sprintf("the prefix %s is reserved", reservedPrefix)
 	case len(name) > maxLabelName || !labelName.MatchString(name):
 		problem = fmt.Sprintf("a key has at most %d letters, digits, '-', '_' and '.', and begins and ends with a letter or digit", maxLabelName)

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,6 +25,14 @@ var (
 // maxRequirements bounds a selector.
 const maxRequirements = 50
 
+// selectorOf reads the label selector of a query; none selects everything.
+func selectorOf(q url.Values) ([]requirement, error) {
+	if !q.Has("label_selector") {
+		return nil, nil
+	}
+	return parseSelector(q.Get("label_selector"))
+}
+
 // parseSelector reads a label selector as Cloud Foundry's API v3 has it ("Labels and
 // selectors"): KEY, !KEY, KEY=VALUE, KEY==VALUE, KEY!=VALUE, KEY in (VALUES) and KEY
 // notin (VALUES), separated by commas.
@@ -30,10 +40,16 @@ func parseSelector(s string) ([]requirement, error) {
 	var all []requirement
 	for _, part := range splitSelector(s) {
 		r, ok := parseRequirement(strings.TrimSpace(part))
-		if !ok || len(all) == maxRequirements {
-			return nil, badQuery("label_selector: write conditions such as env=prod, tier!=web, team in (a,b), release or !release, separated by commas")
+		switch {
+		case !ok:
+			return nil, badQuery("Invalid label_selector value: write conditions such as env=prod, tier!=web, team in (a,b), release or !release, separated by commas")
+		case len(all) == maxRequirements:
+			return nil, badQuery(fmt.Sprintf("Too many label_selector requirements (maximum is %d)", maxRequirements))
 		}
 		all = append(all, r)
+	}
+	if all == nil {
+		return nil, badQuery("Missing label_selector value")
 	}
 	return all, nil
 }

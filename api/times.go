@@ -35,7 +35,11 @@ func timeKeys(key string) []string {
 func parseTimes(q url.Values, key string) (timeFilter, error) {
 	var f timeFilter
 	if q.Has(key) {
-		for s := range strings.SplitSeq(q.Get(key), ",") {
+		values, err := list(key, q.Get(key))
+		if err != nil {
+			return f, err
+		}
+		for _, s := range values {
 			t, err := parseTime(key, s)
 			if err != nil {
 				return f, err
@@ -48,7 +52,10 @@ func parseTimes(q url.Values, key string) (timeFilter, error) {
 		if !q.Has(name) {
 			continue
 		}
-		t, err := parseTime(name, q.Get(name))
+		if strings.Contains(q.Get(name), ",") {
+			return f, badQuery(human(key) + " only accepts one value when using a relational operator")
+		}
+		t, err := parseTime(key, q.Get(name))
 		if err != nil {
 			return f, err
 		}
@@ -63,7 +70,7 @@ const timeLayout = "2006-01-02T15:04:05Z"
 func parseTime(key, s string) (time.Time, error) {
 	t, err := time.Parse(timeLayout, s)
 	if err != nil {
-		return t, badQuery(key + " must be a time such as 2026-01-31T15:04:05Z")
+		return t, badQuery(human(key) + " has an invalid timestamp format. Timestamps should be formatted as 'YYYY-MM-DDThh:mm:ssZ'")
 	}
 	return t, nil
 }

@@ -1,11 +1,7 @@
 package client
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"regcred.dev"
@@ -48,29 +44,6 @@ type Relationships struct {
 	Organization *ToOne `json:"organization,omitempty"`
 	Space        *ToOne `json:"space,omitempty"`
 	App          *ToOne `json:"app,omitempty"`
-}
-
-// UnmarshalJSON reads relationships strictly: one that is null is there, and names
-// nothing (see Validate); encoding/json would take it for one that is not there.
-func (r *Relationships) UnmarshalJSON(data []byte) error {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(data, &fields); err != nil {
-		return err
-	}
-	known := map[string]**ToOne{"organization": &r.Organization, "space": &r.Space, "app": &r.App}
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		field, ok := known[name]
-		if !ok {
-			return fmt.Errorf("json: unknown field %q", name) // as encoding/json has it
-		}
-		*field = &ToOne{}
-		dec := json.NewDecoder(bytes.NewReader(fields[name]))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(*field); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // ToOne is a relationship to one other resource.

@@ -22,7 +22,7 @@ func TestUpkeepRequests(t *testing.T) {
 		status int
 		words  string
 	}{
-		"GET repositories?page=0":                        {400, "page must be between"},
+		"GET repositories?page=0":                        {400, "Page must be a positive integer"},
 		"GET repositories?repository=a":                  {400, "Unknown query parameter(s): 'repository'"},
 		"GET tags":                                       {400, "repository is missing"},
 		"GET tags?repository=":                           {400, "repository is missing"},
