@@ -2,85 +2,150 @@ package registry_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
+	"regcred.dev"
 	"regcred.dev/registry"
 	"regcred.dev/token"
 )
 
-// upload sends the beginning of a PATCH of 12 bytes, and returns the connection.
-func (h *harness) upload(t *testing.T, bearer, location string) net.Conn {
+// stallTime is how long a client may stall here.
+const stallTime = 2 * time.Second
+
+// slowUpload is an upload of 12 bytes to a registry in memory, so that a bubble's clock
+// runs for it: the header of its PATCH is sent.
+type slowUpload struct {
+	*testing.T
+	server   http.Handler
+	admin    regcred.Secret
+	location string
+	conn     net.Conn
+}
+
+func newSlowUpload(t *testing.T) *slowUpload {
 	t.Helper()
-	conn, err := net.Dial("tcp", h.host)
+	tokens := newTokens(t, "registry.test")
+	server, err := registry.New(registry.Options{
+		Storage: registry.NewStorage(newMemBlobs(), registry.StorageOptions{}), Tokens: tokens, Patience: stallTime,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+	_, admin, err := tokens.CreateAPIToken(t.Context(), regcred.APIToken{Name: "test", Role: regcred.RoleAdmin})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := fmt.Fprintf(conn, "PATCH %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: 12\r\n\r\n", location, bearer); err != nil {
+	u := &slowUpload{T: t, server: server, admin: admin}
+	u.location = u.do("POST", "/v2/a/blobs/uploads/", "", nil).Header().Get("Location")
+	theirs, ours := net.Pipe()
+	u.conn = ours
+	if err := ours.SetDeadline(time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	return conn
+	serving := &http.Server{Handler: server}
+	listener := make(onePipe, 1)
+	listener <- theirs
+	ended := make(chan error, 1)
+	go func() { ended <- serving.Serve(listener) }()
+	t.Cleanup(func() {
+		_ = ours.Close()
+		_ = serving.Close()
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
+	bearer := sign(t, tokens, token.UseAccess, time.Hour, grant("a", token.Pull, token.Push)).Reveal()
+	u.send(fmt.Sprintf("PATCH %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: 12\r\n\r\n", u.location, bearer))
+	return u
+}
+
+// onePipe is a listener with one connection, which is in memory.
+type onePipe chan net.Conn
+
+// Accept implements net.Listener.
+func (p onePipe) Accept() (net.Conn, error) {
+	if c, ok := <-p; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+// Close implements net.Listener.
+func (p onePipe) Close() error { close(p); return nil }
+
+// Addr implements net.Listener.
+func (p onePipe) Addr() net.Addr { return &net.TCPAddr{} }
+
+// send goes on with the upload.
+func (u *slowUpload) send(s string) {
+	u.Helper()
+	if _, err := io.WriteString(u.conn, s); err != nil {
+		u.Fatal(err)
+	}
+}
+
+// answer waits for that to the upload.
+func (u *slowUpload) answer() *http.Response {
+	u.Helper()
+	resp, err := http.ReadResponse(bufio.NewReader(u.conn), nil)
+	if err != nil {
+		u.Fatal(err)
+	}
+	u.Cleanup(func() { _ = resp.Body.Close() })
+	return resp
+}
+
+// do sends another request.
+func (u *slowUpload) do(method, path, body string, header http.Header) *httptest.ResponseRecorder {
+	r := httptest.NewRequestWithContext(u.Context(), method, path, strings.NewReader(body))
+	for name := range header {
+		r.Header.Set(name, header.Get(name))
+	}
+	r.SetBasicAuth("anyone", u.admin.Reveal())
+	w := httptest.NewRecorder()
+	u.server.ServeHTTP(w, r)
+	return w
 }
 
 // TestStalledUpload sends half of a chunk and no more: the client is told so, and the
 // upload goes on where it stopped.
 func TestStalledUpload(t *testing.T) {
-	h := newHarness(t)
-	h.serve(t, registry.Options{Patience: 50 * time.Millisecond})
-	admin := h.admin(t)
-	bearer := sign(t, h.tokens, token.UseAccess, time.Minute, grant("a", token.Pull, token.Push)).Reveal()
-	location := h.do(t, admin, call{method: "POST", path: "/v2/a/blobs/uploads/"}).header.Get("Location")
-	conn := h.upload(t, bearer, location)
-	if _, err := io.WriteString(conn, "012345"); err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusRequestTimeout || !resp.Close {
-		t.Errorf("a client that stalls: %d", resp.StatusCode)
-	}
-	put := call{method: "PUT", path: location + "?digest=" + digest.FromString("0123456789ab").String(), body: "6789ab", header: map[string]string{"Content-Range": "6-11"}}
-	if a := h.do(t, admin, put); a.status != 201 {
-		t.Errorf("going on: %d %s", a.status, a.body)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		u := newSlowUpload(t)
+		u.send("012345")
+		began := time.Now()
+		resp := u.answer()
+		if resp.StatusCode != http.StatusRequestTimeout || !resp.Close || time.Since(began) != stallTime {
+			t.Errorf("a client that stalls: %d after %s", resp.StatusCode, time.Since(began))
+		}
+		w := u.do("PUT", u.location+"?digest="+digest.FromString("0123456789ab").String(), "6789ab", http.Header{"Content-Range": {"6-11"}})
+		if w.Code != http.StatusCreated {
+			t.Errorf("going on: %d %s", w.Code, w.Body)
+		}
+	})
 }
 
-// TestSlowUpload takes longer than the patience is, but never long for a byte.
+// TestSlowUpload takes longer than the patience is, but never as long for a byte.
 func TestSlowUpload(t *testing.T) {
-	const patience = time.Second
-	h := newHarness(t)
-	h.serve(t, registry.Options{Patience: patience})
-	bearer := sign(t, h.tokens, token.UseAccess, time.Minute, grant("a", token.Pull, token.Push)).Reveal()
-	location := h.do(t, h.admin(t), call{method: "POST", path: "/v2/a/blobs/uploads/"}).header.Get("Location")
-	conn := h.upload(t, bearer, location)
-	ticks := time.NewTicker(patience / 10)
-	defer ticks.Stop()
-	for b := range strings.SplitSeq("0123456789ab", "") {
-		<-ticks.C
-		if _, err := io.WriteString(conn, b); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		u := newSlowUpload(t)
+		for b := range strings.SplitSeq("0123456789ab", "") {
+			time.Sleep(stallTime - time.Millisecond)
+			u.send(b)
 		}
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusAccepted || resp.Header.Get("Range") != "0-11" {
-		t.Errorf("%d %v", resp.StatusCode, resp.Header)
-	}
+		if resp := u.answer(); resp.StatusCode != http.StatusAccepted || resp.Header.Get("Range") != "0-11" {
+			t.Errorf("%d %v", resp.StatusCode, resp.Header)
+		}
+	})
 }
