@@ -39,7 +39,7 @@ func mayRead(ctx context.Context, caller regcred.Caller, s regcred.Scope) (bool,
 // Errors: those of regcred.Members.
 func readable(ctx context.Context, caller regcred.Caller) (func(regcred.Scope) bool, error) {
 	switch {
-	case caller.Role == regcred.RoleAdmin && caller.Scope == regcred.Foundation, caller.Role == regcred.RoleAuditor:
+	case readsAll(caller):
 		return func(regcred.Scope) bool { return true }, nil
 	case slices.Contains(readers, caller.Role):
 		return func(s regcred.Scope) bool { return s.Contains(caller.Scope) || caller.Scope.Contains(s) }, nil
@@ -60,6 +60,11 @@ func readable(ctx context.Context, caller regcred.Caller) (func(regcred.Scope) b
 		s.App = ""
 		return serves[s]
 	}, nil
+}
+
+// readsAll reports whether a caller may read everything.
+func readsAll(caller regcred.Caller) bool {
+	return caller.Role == regcred.RoleAdmin && caller.Scope == regcred.Foundation || caller.Role == regcred.RoleAuditor
 }
 
 // memberships returns all roles of a caller.

@@ -52,23 +52,27 @@ type CheckReport struct {
 // What the check finds wrong is in the report. Errors: NotFound, Denied, those of
 // regcred.Members; Invalid where image is none that the credential is for.
 func (s *Service) Check(ctx context.Context, caller regcred.Caller, guid, image string) (CheckReport, error) {
-	if _, err := s.mayUse(ctx, caller, act{operation: "check credential", guid: guid}); err != nil {
+	c, err := s.mayUse(ctx, caller, act{operation: "check credential", guid: guid})
+	if err != nil {
 		return CheckReport{}, err
 	}
-	login, err := s.mintNow(ctx, guid)
+	login, err := s.mintNow(ctx, caller, c)
 	if err != nil {
 		return CheckReport{Steps: []string{"minting a login -> failed"}, Problem: regcred.MessageOf(err)}, nil
 	}
-	c, err := s.Get(ctx, caller, guid) // its location may just have been found
+	found, err := s.Get(ctx, caller, guid) // its location may just have been found
 	if err != nil {
 		return CheckReport{}, err
 	}
-	host, repository, err := subject(c.Location, image)
+	host, repository, err := subject(found.Location, image)
 	if err != nil {
 		return CheckReport{}, err
 	}
 	report, err := s.proberFor(caller).Probe(ctx, host, login, repository)
 	out := CheckReport{Steps: []string{"minting a login -> " + minted(login)}, Accepted: err == nil}
+	if _, lent := s.lent(caller, c); lent {
+		return s.lentReport(out, c, err), nil
+	}
 	for _, step := range report.Steps {
 		out.Steps = append(out.Steps, step.String())
 	}
@@ -82,10 +86,10 @@ func (s *Service) Check(ctx context.Context, caller regcred.Caller, guid, image 
 }
 
 // mintNow mints a login, which is kept, within what a caller waits for.
-func (s *Service) mintNow(ctx context.Context, guid string) (regcred.Login, error) {
+func (s *Service) mintNow(ctx context.Context, caller regcred.Caller, c regcred.Credential) (regcred.Login, error) {
 	limited, cancel := context.WithTimeout(ctx, mintTimeout)
 	defer cancel()
-	login, err := s.o.Refresher.Mint(limited, guid)
+	login, err := s.mint(limited, caller, c)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		err = regcred.Errorf(regcred.Unavailable, "no login was minted within %s; it is tried further", mintTimeout)
 	}

@@ -240,6 +240,9 @@ func (s *Service) View(caller regcred.Caller, c regcred.Credential) Credential {
 	}
 	if known && v.Login != nil {
 		v.Login.RenewAt, v.Login.Failures, v.Login.Problem = status.Due, status.Failures, status.Problem
+		if v.Login.Problem != "" {
+			v.Login.Problem = s.toldOf(caller, c, status.Code, status.Problem)
+		}
 		// In a list the secrets are not there, by which one's own is told apart.
 		if v.Login.Problem != "" && s.ownMeans(caller, c) != nil {
 			v.Login.Problem = "no login could be minted: get this credential by itself for the reason, or ask an admin"

@@ -22,6 +22,7 @@ import (
 	"pgregory.net/rapid"
 
 	"regcred.dev"
+	"regcred.dev/imageref"
 	"regcred.dev/keyring"
 	"regcred.dev/provider/azure"
 	"regcred.dev/provider/ecr"
@@ -30,6 +31,7 @@ import (
 	"regcred.dev/provider/github"
 	"regcred.dev/provider/google"
 	"regcred.dev/provider/oidc"
+	"regcred.dev/provider/profile"
 	regcredprovider "regcred.dev/provider/regcred"
 	"regcred.dev/provider/static"
 	"regcred.dev/refresh"
@@ -137,6 +139,7 @@ func newTenancy(t *testing.T, public service.Prober) tenancy {
 	} {
 		x.providers[p.Describe().Name] = p
 	}
+	x.lend(t)
 	books := keyring.New(store.ID())
 	ctx, cancel := context.WithCancel(t.Context())
 	var following sync.WaitGroup
@@ -150,11 +153,34 @@ func newTenancy(t *testing.T, public service.Prober) tenancy {
 	return x
 }
 
+// lend adds profiles of the server's own identity at AWS: one that is granted to the
+// developer's space, and the one of the provider's example, which is not.
+func (x tenancy) lend(t *testing.T) {
+	t.Helper()
+	declare := func(name string, scope regcred.Scope) profile.Declaration {
+		l, err := imageref.ParseLocation(hosts["ecr"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return profile.Declaration{
+			Profile: regcred.Profile{Name: name, Provider: "ecr", Location: l, Spelling: l.String(), Grants: []regcred.Scope{scope}},
+			All:     map[string]regcred.Secret{"region": regcred.NewSecret("us-east-1")},
+		}
+	}
+	p, err := profile.New(profile.Options{
+		Profiles: []profile.Declaration{declare("lent", places['D']), declare("acme-ecr", places['O'])}, Providers: maps.Clone(x.providers),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.providers[regcred.ProviderProfile] = p
+}
+
 // hosts are those of credentials: what the providers are for, and what they are not.
 var hosts = map[string]string{
 	"ecr": "123456789012.dkr.ecr.us-east-1.amazonaws.com", "ecrpublic": "public.ecr.aws", "google": "europe-docker.pkg.dev",
 	"azure": "acme.azurecr.io", "github": "ghcr.io", "oidc": "quay.io", "exec": "registry.example.com", "regcred": "registry.example.com",
-	"static": "registry.example.com",
+	"static": "registry.example.com", "profile": "123456789012.dkr.ecr.us-east-1.amazonaws.com",
 }
 
 // vendors are whom a tenant may have the server ask: the ends of their hosts.
@@ -261,6 +287,51 @@ func TestOwnMeansOfAdmins(t *testing.T) {
 		if sent := fmt.Sprint(x.wire.take()); !strings.Contains(sent, canary) {
 			t.Errorf("%s: nothing of the server's is in %q", name, sent)
 		}
+	}
+}
+
+// TestOwnMeansLent: what a grant lends is used as the profile says and not otherwise: the
+// developer's own settings, and another location, go nowhere.
+func TestOwnMeansLent(t *testing.T) {
+	file := ownMeans(t)
+	x := newTenancy(t, &prober{})
+	info := x.providers[regcred.ProviderProfile].Describe()
+	var profiles []string // that were stored, by rapid's last draws
+	rapid.Check(t, func(rt *rapid.T) {
+		in := developers(info, map[string]string{regcred.SettingProfile: "lent"})
+		change(rt, &in, info, file)
+		if rapid.Bool().Draw(rt, "foreign setting") {
+			in.Settings[rapid.SampledFrom([]string{"region", "endpoint", "role-arn", "ca", regcred.ProfileMark}).Draw(rt, "name")] = regcred.NewSecret("x")
+		}
+		x.wire.take()
+		c, err := x.CreateCredential(context.Background(), x.developer, in)
+		sent := x.wire.take()
+		if err != nil {
+			if len(sent) > 0 || regcred.CodeOf(err) != regcred.Invalid {
+				rt.Fatalf("%v, and %d requests", err, len(sent))
+			}
+			return
+		}
+		profiles = append(profiles, c.Settings[regcred.SettingProfile])
+		if err := x.Delete(context.Background(), x.developer, c.GUID); err != nil {
+			rt.Fatal(err)
+		}
+		for _, request := range sent {
+			if request.host != "api.ecr.us-east-1.amazonaws.com" {
+				rt.Fatalf("it sends %s", request.text)
+			}
+		}
+	})
+	x.wire.take()
+	c, err := x.CreateCredential(t.Context(), x.developer, developers(info, map[string]string{regcred.SettingProfile: "lent"}))
+	if sent := x.wire.take(); err != nil || len(sent) != 1 || sent[0].host != "api.ecr.us-east-1.amazonaws.com" || !strings.Contains(sent[0].text, canary) {
+		t.Errorf("with a grant: %v, sends %v", err, sent)
+	}
+	if _, err := x.Check(t.Context(), x.developer, c.GUID, ""); err != nil {
+		t.Errorf("its user cannot check it: %v", err)
+	}
+	if other := slices.DeleteFunc(profiles, func(name string) bool { return name == "lent" }); len(other) > 0 {
+		t.Errorf("without a grant it stored %v", other)
 	}
 }
 

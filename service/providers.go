@@ -5,8 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"regcred.dev"
 )
@@ -52,24 +50,17 @@ func (s *Service) configure(caller regcred.Caller, c *regcred.Credential, settin
 	if !ok {
 		return regcred.Errorf(regcred.Invalid, "%s", s.noProvider(c.Provider))
 	}
-	fields := map[string]regcred.Field{}
-	for _, f := range p.Describe().AllFields() {
-		fields[f.Name] = f
-	}
-	c.Settings, c.Secrets = nil, nil
-	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		value, field := settings[name], fields[name]
-		if err := checkSetting(name, field, value.Reveal()); err != nil {
-			return err
-		}
-		if field.Secret {
-			c.Secrets = put(c.Secrets, name, value)
-		} else {
-			c.Settings = put(c.Settings, name, value.Reveal())
-		}
+	if err := p.Describe().SetAll(c, settings); err != nil {
+		return err
 	}
 	if err := p.Check(*c); err != nil {
 		return err
+	}
+	if d, ok := p.(regcred.Delegate); ok {
+		var err error
+		if *c, err = d.Stamp(*c); err != nil {
+			return err
+		}
 	}
 	return s.ownMeans(caller, *c)
 }
@@ -87,21 +78,6 @@ func (s *Service) ownMeans(caller regcred.Caller, c regcred.Credential) error {
 	}
 	if len(uses) > 0 {
 		return regcred.Errorf(regcred.Denied, "only an admin may store, alter or use this credential of provider %s: it uses %s", c.Provider, strings.Join(uses, ", "))
-	}
-	return nil
-}
-
-// checkSetting refuses control characters, which could end a header or a line where the
-// setting is sent or shown. Keys and certificates in PEM have line breaks: fields that
-// are secret or an admin's may.
-func checkSetting(name string, field regcred.Field, value string) error {
-	breaks := ""
-	if field.Secret || field.Admin {
-		breaks = "\r\n\t"
-	}
-	control := func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune(breaks, r) }
-	if !utf8.ValidString(value) || strings.ContainsFunc(value, control) {
-		return regcred.Errorf(regcred.Invalid, "the setting %q holds control characters, or is not UTF-8", name)
 	}
 	return nil
 }
@@ -126,12 +102,4 @@ func noReferences(settings map[string]regcred.Secret) error {
 		}
 	}
 	return nil
-}
-
-func put[V any](m map[string]V, key string, value V) map[string]V {
-	if m == nil {
-		m = map[string]V{}
-	}
-	m[key] = value
-	return m
 }

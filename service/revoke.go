@@ -44,16 +44,21 @@ func (s *Service) remove(ctx context.Context, c regcred.Credential, attrs ...any
 	return s.revoke(ctx, c.GUID) // what was minted in between
 }
 
-// Refresh mints a new login now. With revoke the old one is dropped first,
+// Refresh mints a new login now; one by a profile only for admins, others get it in its
+// turn. With revoke the old one is dropped first,
 // wherever it was delivered: for one that leaked. Where no new one can be minted
 // there is then none. Errors: NotFound, Denied, those of regcred.Members and of
 // Provider.Mint.
 func (s *Service) Refresh(ctx context.Context, caller regcred.Caller, guid string, revoke bool) (Credential, error) {
-	c, err := s.mayUse(ctx, caller, act{operation: "refresh credential", guid: guid, detail: revokes(revoke)})
+	a := act{operation: "refresh credential", guid: guid, detail: revokes(revoke)}
+	c, err := s.mayUse(ctx, caller, a)
 	if err != nil {
 		return Credential{}, err
 	}
 	if revoke {
+		if err := s.mayRevoke(caller, c); err != nil {
+			return Credential{}, s.refuse(ctx, caller, a.on(c), err)
+		}
 		if c.Provider == regcred.ProviderStatic {
 			return Credential{}, staticRevoked(guid)
 		}
@@ -65,7 +70,7 @@ func (s *Service) Refresh(ctx context.Context, caller regcred.Caller, guid strin
 			return Credential{}, err
 		}
 	}
-	if _, err := s.o.Refresher.Mint(ctx, guid); err != nil {
+	if _, err := s.mint(ctx, caller, c); err != nil {
 		if revoke {
 			err = explain(err, "the old login was revoked; a new one is minted as soon as that is possible")
 		}

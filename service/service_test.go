@@ -111,28 +111,32 @@ func bubble(t *testing.T, wrap func(regcred.Store) regcred.Store, test func(benc
 		if wrap != nil {
 			b.store = wrap(b.store)
 		}
-		log := slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		providers := map[string]regcred.Provider{"issuer": b.issuer, "static": static.New()}
-		books, list := keyring.New(b.store.ID()), new(catalog.Catalog)
-		books.Also = list.Apply
-		refresher := refresh.New(refresh.Options{Store: b.store, Providers: providers, Log: log})
-		tokens, err := token.New(t.Context(), b.store, token.Options{Issuer: "regcred:test"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.Service = service.New(service.Options{
-			Store: b.store, Books: books, Catalog: list, Refresher: refresher, Providers: providers, Tokens: tokens,
-			Targets: noTargets{}, Prober: b.registry, PublicProber: b.public, LoginLifetime: lifetime, Log: log,
-		})
-		ctx, cancel := context.WithCancel(t.Context())
-		var parts sync.WaitGroup
-		parts.Go(func() { _ = books.Follow(ctx, b.store) })
-		parts.Go(func() { _ = refresher.Run(ctx) })
-		synctest.Wait()
-		defer parts.Wait()
-		defer cancel()
+		defer b.start(map[string]regcred.Provider{"issuer": b.issuer, "static": static.New()})()
 		test(b)
 	})
+}
+
+// start runs a Service on the store until stop is called.
+func (b *bench) start(providers map[string]regcred.Provider) (stop func()) {
+	b.Helper()
+	log := slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	books, list := keyring.New(b.store.ID()), new(catalog.Catalog)
+	books.Also = list.Apply
+	refresher := refresh.New(refresh.Options{Store: b.store, Providers: providers, Log: log})
+	tokens, err := token.New(b.Context(), b.store, token.Options{Issuer: "regcred:test"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Service = service.New(service.Options{
+		Store: b.store, Books: books, Catalog: list, Refresher: refresher, Providers: providers, Tokens: tokens,
+		Targets: noTargets{}, Prober: b.registry, PublicProber: b.public, LoginLifetime: lifetime, Log: log,
+	})
+	ctx, cancel := context.WithCancel(b.Context())
+	var parts sync.WaitGroup
+	parts.Go(func() { _ = books.Follow(ctx, b.store) })
+	parts.Go(func() { _ = refresher.Run(ctx) })
+	synctest.Wait()
+	return func() { cancel(); parts.Wait() }
 }
 
 // create stores a credential of the issuer at an organization.

@@ -37,6 +37,7 @@ func (s *Service) apply(caller regcred.Caller, c *regcred.Credential, up Credent
 	}
 	c.Labels, c.Annotations = merged(c.Labels, up.Labels), merged(c.Annotations, up.Annotations)
 	settings := settingsOf(*c)
+	delete(settings, regcred.ProfileMark) // configure makes it anew
 	for name, value := range up.Settings {
 		if _, set := settings[name]; value == nil && !set {
 			if err := s.knowsSetting(c.Provider, name); err != nil {
@@ -93,6 +94,11 @@ func (s *Service) Update(ctx context.Context, caller regcred.Caller, guid string
 		return Credential{}, err
 	}
 	a = a.on(before)
+	if up.Revoke {
+		if err := s.mayRevoke(caller, before); err != nil {
+			return Credential{}, s.refuse(ctx, caller, a, err)
+		}
+	}
 	if err := noReferences(given(up.Settings)); err != nil {
 		return Credential{}, err
 	}
@@ -165,6 +171,11 @@ func (s *Service) checkUpdate(ctx context.Context, caller regcred.Caller, a act,
 	}
 	checked := checkedUpdate{version: old.Version}
 	if c.SameSource(old) {
+		return checked, nil
+	}
+	if _, lent := s.lent(caller, c); lent {
+		// Nobody but operators has their issuers asked out of turn.
+		checked.warnings = append(checked.warnings, "a profile is not tried before it is stored: the old login serves until there is a new one")
 		return checked, nil
 	}
 	login, host, err := s.tryOut(ctx, c)
