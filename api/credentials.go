@@ -41,15 +41,8 @@ func (h *handler) create(r call, in client.CreateRequest) (answer, error) {
 	if err := checkMetadata(given(in.Metadata)); err != nil {
 		return answer{}, err
 	}
-	scope, err := h.Service.Locate(r.Context(), r.caller, in.Relationships.Scope())
-	if regcred.CodeOf(err) == regcred.NotFound { // a related resource, as Cloud Foundry says it
-		err = regcred.Errorf(regcred.Invalid, "%w", err)
-	}
-	if err != nil {
-		return answer{}, err
-	}
 	c, err := h.Service.CreateCredential(r.Context(), r.caller, service.NewCredential{
-		Scope:       scope,
+		Scope:       in.Relationships.Scope(),
 		Location:    in.Location,
 		Username:    in.Username,
 		Password:    regcred.NewSecret(in.Password),

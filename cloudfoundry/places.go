@@ -47,12 +47,15 @@ func (c *Client) Find(ctx context.Context, token regcred.Secret, kind Kind, name
 	return "", regcred.Errorf(regcred.NotFound, "there is no %s %q, or you may not see it", strings.TrimSuffix(string(kind), "s"), name)
 }
 
-// parent returns the guid of what a resource of that kind is in.
+// parent returns the guid of what a resource of that kind is in, "" for organizations.
 func (r resource) parent(kind Kind) string {
-	if kind == Apps {
+	switch kind {
+	case Apps:
 		return r.space()
+	case Spaces:
+		return r.org()
 	}
-	return r.org()
+	return ""
 }
 
 // Names returns the names of guids. Those that the token's owner may not see are left
@@ -86,7 +89,8 @@ func (c *Client) byGUID(ctx context.Context, token regcred.Secret, kind Kind, gu
 	return found, nil
 }
 
-// parentOf returns the guid of what a space or app is in.
+// parentOf returns the guid of what a space or app is in, "" for an organization. Errors:
+// NotFound where there is none, or the token's owner may not see it; those of get.
 func (c *Client) parentOf(ctx context.Context, token regcred.Secret, kind Kind, guid string) (string, error) {
 	if guid == "" || guid == "." || guid == ".." {
 		return "", noPlace(kind, guid)
@@ -98,10 +102,11 @@ func (c *Client) parentOf(ctx context.Context, token regcred.Secret, kind Kind, 
 		}
 		return "", err
 	}
-	if r.GUID != guid || r.parent(kind) == "" {
+	parent := r.parent(kind)
+	if r.GUID != guid || (parent == "") != (kind == Organizations) {
 		return "", c.nonsense()
 	}
-	return r.parent(kind), nil
+	return parent, nil
 }
 
 func noPlace(kind Kind, guid string) error {

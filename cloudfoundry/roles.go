@@ -137,13 +137,19 @@ func (u *user) orgs(ctx context.Context, roles, spaces []resource) (map[string]s
 	return orgs, err
 }
 
-// OrgOfSpace returns the organization of a space. Errors: NotFound, also where the user
-// may not see it; Unauthenticated, Denied, Throttled, Unavailable.
+// HasOrg returns an error unless there is an organization. Errors: NotFound, also where the
+// user may not see it; Unauthenticated, Denied, Throttled, Unavailable.
+func (u *user) HasOrg(ctx context.Context, org string) error {
+	_, err := u.parentOf(ctx, Organizations, org)
+	return err
+}
+
+// OrgOfSpace returns the organization of a space. Errors: as HasOrg.
 func (u *user) OrgOfSpace(ctx context.Context, space string) (string, error) {
 	return u.parentOf(ctx, Spaces, space)
 }
 
-// SpaceOfApp returns the space of an app. Errors: as OrgOfSpace.
+// SpaceOfApp returns the space of an app. Errors: as HasOrg.
 func (u *user) SpaceOfApp(ctx context.Context, app string) (string, error) {
 	return u.parentOf(ctx, Apps, app)
 }

@@ -272,6 +272,7 @@ func TestNextLink(t *testing.T) {
 }
 
 type locator interface {
+	HasOrg(context.Context, string) error
 	OrgOfSpace(context.Context, string) (string, error)
 	SpaceOfApp(context.Context, string) (string, error)
 }
@@ -293,6 +294,15 @@ func TestPlaces(t *testing.T) {
 	}
 	if calls := i.capi.Calls(); calls[fakecapi.CallSpace] != 1 || calls[fakecapi.CallApp] != 1 {
 		t.Errorf("calls %v", calls)
+	}
+	i.capi.Grant("u-alice", "organization_user", "o-acme")
+	if err := where.HasOrg(t.Context(), "o-acme"); err != nil {
+		t.Error(err)
+	}
+	for _, guid := range []string{"o-other", "o-none", "s-dev", "", ".", "..", "../spaces/s-dev", "o-acme?x"} {
+		if err := where.HasOrg(t.Context(), guid); regcred.CodeOf(err) != regcred.NotFound {
+			t.Errorf("%q: %v", guid, err)
+		}
 	}
 	for _, guid := range []string{"s-lab", "s-none", "", ".", "..", "../roles", "s-dev/..", "s-dev?x", "s-dev#", "%2e%2e"} {
 		if org, err := where.OrgOfSpace(t.Context(), guid); regcred.CodeOf(err) != regcred.NotFound || org != "" {

@@ -130,7 +130,7 @@ func (s *Service) requireNew(ctx context.Context, caller regcred.Caller, a act) 
 	case readErr != nil:
 		return s.unknown(ctx, caller, a, readErr)
 	case !may:
-		return regcred.Errorf(regcred.Invalid, "%s", noScope(a.scope))
+		return noPlace(a.scope)
 	}
 	return err
 }

@@ -55,10 +55,14 @@ type LoginState struct {
 // CreateCredential stores a credential and waits for its first login; where that
 // cannot be had the credential is stored all the same, and Login says why.
 //
+// The scope may be named by its innermost id alone, as Locate takes it. Where the caller's
+// roles come from a system that knows, it is one that there is.
+//
 // Errors: Denied; Invalid, also where the caller may not know that there is such a
 // scope; Exists; those of regcred.Members.
 func (s *Service) CreateCredential(ctx context.Context, caller regcred.Caller, in NewCredential) (Credential, error) {
-	if err := in.Scope.Validate(); err != nil {
+	var err error
+	if in.Scope, err = s.locateNew(ctx, caller, in.Scope); err != nil {
 		return Credential{}, err
 	}
 	// What is no location stays out of the log: a URL may have a password in it.

@@ -1,7 +1,7 @@
 // Package fakefoundation is a small Cloud Foundry on the loopback address: the fakes of
 // its UAA and its Cloud Controller, with an organization "acme" that has the spaces "dev"
-// and "prod", an app "web" in the first, and one "other" with the space "lab". Ids are
-// names with "-guid" behind.
+// and "prod", an app "web" in the first, and one "other" with the space "lab" and an app
+// "job" there. Ids are names with "-guid" behind.
 package fakefoundation
 
 import (
@@ -58,6 +58,7 @@ func Start(t testing.TB) *Foundation {
 		}
 	}
 	f.CAPI.AddApp("web-guid", "web", "dev-guid")
+	f.CAPI.AddApp("job-guid", "job", "lab-guid")
 	f.CAPI.Grant(Manager+"-guid", "organization_manager", "acme-guid")
 	f.CAPI.Grant(Member+"-guid", "organization_user", "acme-guid")
 	f.CAPI.Grant(Developer+"-guid", "organization_user", "acme-guid")

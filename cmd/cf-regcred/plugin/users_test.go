@@ -24,10 +24,10 @@ func TestUsers(t *testing.T) {
 	const refused = "You are not authorized to perform the requested action. Registry credentials of "
 	want := map[string]map[string]string{ // what a user is told, by scope; "" for OK
 		fakefoundation.Root:      {"foundation": "", "org": "", "space": ""},
-		fakefoundation.Manager:   {"foundation": refused + "the foundation are altered by admins.", "org": "", "space": `There is no space "dev", or you have no role in it`},
+		fakefoundation.Manager:   {"foundation": refused + "the foundation are altered by admins.", "org": "", "space": "Invalid space. Ensure that the space exists and you have access to it."},
 		fakefoundation.Developer: {"foundation": refused, "org": refused + "an org are altered by its managers and by admins.", "space": ""},
 		fakefoundation.Auditor:   {"foundation": refused, "org": refused, "space": refused + "a space are altered by its developers and by admins."},
-		fakefoundation.Nobody:    {"foundation": refused, "org": `There is no organization "acme", or you have no role in it`, "space": `There is no space "dev", or you have no role in it`},
+		fakefoundation.Nobody:    {"foundation": refused, "org": "Invalid organization. Ensure that the organization exists and you have access to it.", "space": "Invalid space. Ensure that the space exists and you have access to it."},
 	}
 	for user, scopes := range want {
 		w.cf.User, w.cf.Token = user, f.UAA.Token(user)

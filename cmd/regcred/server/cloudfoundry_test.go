@@ -94,6 +94,9 @@ func TestFoundationWrites(t *testing.T) {
 		{fakefoundation.Root, `{}`, 201},
 		{fakefoundation.Root, org("acme-guid"), 201},
 		{fakefoundation.Root, space("lab-guid"), 201},
+		{fakefoundation.Root, org("none-guid"), 422},
+		{fakefoundation.Root, space("none-guid"), 422},
+		{fakefoundation.Root, `{"organization": {"data": {"guid": "other-guid"}}, "space": {"data": {"guid": "dev-guid"}}}`, 422},
 		{fakefoundation.Manager, `{}`, 403},
 		{fakefoundation.Manager, org("acme-guid"), 201},
 		{fakefoundation.Manager, org("other-guid"), 422},
@@ -112,6 +115,9 @@ func TestFoundationWrites(t *testing.T) {
 		status, answer := r.do(http.MethodPost, "/v3/registry_credentials", f.UAA.Token(test.user), body)
 		if status != test.want {
 			t.Errorf("%s creates at %s: %d, want %d: %s", test.user, test.relationships, status, test.want, answer)
+		}
+		if status == http.StatusUnprocessableEntity && !strings.Contains(answer, "Ensure that the ") && !strings.Contains(answer, "Unknown field(s): 'app'") {
+			t.Errorf("%s at %s is told %s", test.user, test.relationships, answer)
 		}
 	}
 	// An organization's manager may not alter what is a space's.
@@ -210,5 +216,15 @@ func TestFoundationIsDown(t *testing.T) {
 	}
 	if status, _ := r.do(http.MethodGet, "/v3/registry_credentials", f.UAA.Token(fakefoundation.Root), ""); status != http.StatusOK {
 		t.Errorf("an admin, whose role is in the token: %d", status)
+	}
+	for relationships, want := range map[string]int{
+		`{}`: http.StatusCreated,
+		`{"organization": {"data": {"guid": "acme-guid"}}}`:                                          http.StatusServiceUnavailable,
+		`{"organization": {"data": {"guid": "acme-guid"}}, "space": {"data": {"guid": "dev-guid"}}}`: http.StatusServiceUnavailable,
+	} {
+		body := `{"location": "new.example.com", "username": "u", "password": "p", "relationships": ` + relationships + `}`
+		if status, answer := r.do(http.MethodPost, "/v3/registry_credentials", f.UAA.Token(fakefoundation.Root), body); status != want {
+			t.Errorf("an admin creates at %s: %d, want %d: %s", relationships, status, want, answer)
+		}
 	}
 }
