@@ -136,8 +136,9 @@ func runChild(t *testing.T, dir, task string, round int) []string {
 	return acked
 }
 
-// pushUntilKilled is a child. It kills itself, as kill -9 does, at a point that follows
-// from the seed.
+// pushUntilKilled is a child. It kills itself, as kill -9 does, after up to two pushes and
+// some time into what comes then, as the seed says: however slow the machine is, the
+// points are spread over all of the work.
 func pushUntilKilled(dir string, seed uint64) error {
 	d, err := blob.Open(dir)
 	if err != nil {
@@ -145,8 +146,12 @@ func pushUntilKilled(dir string, seed uint64) error {
 	}
 	storage := registry.NewStorage(d, registry.StorageOptions{})
 	round := strconv.FormatUint(seed, 10)
-	after := time.Duration(rand.New(rand.NewPCG(seed, 1)).Int64N(int64(250 * time.Millisecond)))
-	time.AfterFunc(after, func() { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL) })
+	point := rand.New(rand.NewPCG(seed, 1))
+	after, left := time.Duration(point.Int64N(int64(250*time.Millisecond))), point.IntN(3)
+	doom := func() { time.AfterFunc(after, func() { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL) }) }
+	if left == 0 {
+		doom()
+	}
 
 	errs := make(chan error)
 	var out sync.Mutex
@@ -161,6 +166,9 @@ func pushUntilKilled(dir string, seed uint64) error {
 				}
 				out.Lock()
 				fmt.Printf("%s %s\n", killRepo(round), tag)
+				if left--; left == 0 {
+					doom()
+				}
 				out.Unlock()
 			}
 		}()
