@@ -11,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/flowcontrol"
@@ -48,13 +47,9 @@ func newClient(o *Options) (*client, error) {
 	if err != nil {
 		return nil, unconfigured(err)
 	}
-	config.APIPath, config.GroupVersion = "/api", &corev1.SchemeGroupVersion
-	config.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
-	config.ContentType = runtime.ContentTypeProtobuf
-	config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
-	core, err := rest.RESTClientForConfigAndClient(config, web)
+	core, err := clientFor(config, web, corev1.SchemeGroupVersion)
 	if err != nil {
-		return nil, unconfigured(err)
+		return nil, err
 	}
 	return &client{core: core, metadata: meta, http: web}, nil
 }

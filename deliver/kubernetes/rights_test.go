@@ -153,7 +153,7 @@ func everything(t *testing.T, c *kubetest.Cluster, o kubernetes.Options, namespa
 		}
 		return ""
 	})
-	// It is deleted, made anew as ours, and taken from us: twice, which one Event counts.
+	// It is deleted, made anew as ours, and taken from us twice.
 	if err := c.Client(t).CoreV1().Secrets(other).Delete(t.Context(), "regcred", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}

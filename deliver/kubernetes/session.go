@@ -83,7 +83,7 @@ func open(ctx context.Context, o *Options, news func()) (*session, error) {
 	s := &session{o: o, client: c, queue: newQueue(), news: news}
 	s.table = newTable(s.queue.hurry)
 	if news != nil {
-		if s.events, err = newEvents(o); err != nil {
+		if s.events, err = newEvents(o, c); err != nil {
 			return nil, err
 		}
 	}

@@ -25,7 +25,7 @@ func targetRules(secret string) []rbacv1.PolicyRule {
 
 var (
 	namespaceRule = rule("", "namespaces", nil, "list", "watch")
-	eventRule     = rule("", "events", nil, "create", "patch")
+	eventRule     = rule("", "events", nil, "create")
 )
 
 func TestRights(t *testing.T) {

@@ -40,7 +40,7 @@ The targets that are this cluster, as a YAML list: those with a kubeconfig are o
 {{- end }}
 - apiGroups: [""]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end }}
 
 {{- /* The rules of a target that serves namespaces wherever they are. */}}

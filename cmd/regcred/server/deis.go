@@ -12,8 +12,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	v1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 
 	"regcred.dev"
@@ -56,8 +54,8 @@ type Deis struct {
 
 // secrets is what a Deis asks of the API server itself.
 type secrets interface {
-	Get(ctx context.Context, name string, o metav1.GetOptions) (*v1.Secret, error)
-	Update(ctx context.Context, s *v1.Secret, o metav1.UpdateOptions) (*v1.Secret, error)
+	Get(ctx context.Context, name string) (*v1.Secret, error)
+	Update(ctx context.Context, s *v1.Secret) (*v1.Secret, error)
 }
 
 // OpenDeis checks the configuration and listens. It asks nobody for anything before
@@ -100,11 +98,9 @@ func (d *Deis) connect() (err error) {
 		}
 	}
 	c := d.o.Config
-	client, err := corev1.NewForConfig(to)
-	if err != nil {
-		return regcred.Errorf(regcred.Invalid, "Kubernetes: %w", err)
+	if d.secrets, err = kubernetes.NewSecrets(to, c.Namespace); err != nil {
+		return err
 	}
-	d.secrets = client.Secrets(c.Namespace)
 	d.target, err = kubernetes.New(kubernetes.Options{
 		Name: "deis", Config: to, SecretName: c.SecretName(), Dialect: keyring.Deis, Adopt: kubernetes.AdoptDeis,
 		Namespaces: kubernetes.Namespaces{Selector: "heritage=deis", Also: []string{c.Namespace}},

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	v1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"regcred.dev/deliver"
 )
@@ -42,7 +41,7 @@ func (c *confirmation) look(ctx context.Context, t *tenure) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()
-	secret, err := c.secrets.Get(ctx, c.o.Config.SecretName(), metav1.GetOptions{})
+	secret, err := c.secrets.Get(ctx, c.o.Config.SecretName())
 	if err != nil {
 		return // the next look may find it
 	}
@@ -61,7 +60,7 @@ func (c *confirmation) look(ctx context.Context, t *tenure) {
 // twice.
 func (c *confirmation) follow(ctx context.Context, t *tenure, secret *v1.Secret) {
 	delete(secret.Annotations, confirmAnnotation)
-	if _, err := c.secrets.Update(ctx, secret, metav1.UpdateOptions{}); err != nil {
+	if _, err := c.secrets.Update(ctx, secret); err != nil {
 		c.log.Warn("what is held is confirmed, and the annotation cannot be removed: trying again", "err", err)
 		return
 	}

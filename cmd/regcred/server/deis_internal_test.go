@@ -17,7 +17,6 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"regcred.dev"
 	"regcred.dev/config"
@@ -56,7 +55,7 @@ func (c *cluster) setDown(down bool) {
 }
 
 // Get implements secrets.
-func (c *cluster) Get(_ context.Context, name string, _ metav1.GetOptions) (*v1.Secret, error) {
+func (c *cluster) Get(_ context.Context, name string) (*v1.Secret, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -69,7 +68,7 @@ func (c *cluster) Get(_ context.Context, name string, _ metav1.GetOptions) (*v1.
 }
 
 // Update implements secrets.
-func (c *cluster) Update(_ context.Context, s *v1.Secret, _ metav1.UpdateOptions) (*v1.Secret, error) {
+func (c *cluster) Update(_ context.Context, s *v1.Secret) (*v1.Secret, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.down {

@@ -13,7 +13,6 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"regcred.dev"
 	"regcred.dev/imageref"
@@ -45,7 +44,7 @@ type previous struct {
 // returns ctx's error.
 func (d *Deis) delivered(ctx context.Context) (previous, error) {
 	for failures := 1; ; failures++ {
-		secret, err := d.secrets.Get(ctx, d.o.Config.SecretName(), metav1.GetOptions{})
+		secret, err := d.secrets.Get(ctx, d.o.Config.SecretName())
 		switch {
 		case err == nil:
 			return readPrevious(secret.Data[v1.DockerConfigJsonKey], secret.Annotations[loginAnnotation]), nil
