@@ -41,6 +41,10 @@ const (
 	contentPrefix      = "blobs/"
 	namesPrefix        = "names/"
 	repositoriesPrefix = "repositories/"
+
+	// In the keys of a repository.
+	manifestsDirectory = "/manifests/"
+	tagsDirectory      = "/tags/"
 )
 
 // Bounds of the OCI distribution specification, in bytes.
@@ -124,14 +128,16 @@ func blobKey(repo string, d digest.Digest) string {
 }
 
 func manifestKey(repo string, d digest.Digest) string {
-	return repositoryPrefix(repo) + "manifests/" + digestPath(d)
+	return repositoriesPrefix + escapeRepository(repo) + manifestsDirectory + digestPath(d)
 }
 
 func referrersPrefix(repo string, subject digest.Digest) string {
 	return repositoryPrefix(repo) + "referrers/" + digestPath(subject) + "/"
 }
 
-func tagsPrefix(repo string) string { return repositoryPrefix(repo) + "tags/" }
+func tagsPrefix(repo string) string {
+	return repositoriesPrefix + escapeRepository(repo) + tagsDirectory
+}
 
 func repositoryPrefix(repo string) string { return repositoriesPrefix + escapeRepository(repo) + "/" }
 

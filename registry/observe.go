@@ -79,7 +79,7 @@ func methodLabel(method string) string {
 // recorder is a ResponseWriter that remembers what the log and metrics need.
 type recorder struct {
 	http.ResponseWriter
-	body     *body
+	body     body
 	began    time.Time
 	status   int // 0 until the header is written
 	sent     int64
@@ -94,12 +94,14 @@ type recorder struct {
 // newRecorder returns a recorder of w, and replaces the body of r by one that
 // counts, and that breaks off where the client sends none of it for the patience.
 func newRecorder(w http.ResponseWriter, r *http.Request, patience time.Duration) *recorder {
-	b := &body{ReadCloser: r.Body, conn: http.NewResponseController(w), patience: patience}
-	r.Body = b
-	if r.ContentLength != 0 {
-		b.extend() // for the server too, which reads what a handler leaves
+	rec := &recorder{ResponseWriter: w, began: time.Now()}
+	if r.Body == http.NoBody || r.Body == nil {
+		return rec
 	}
-	return &recorder{ResponseWriter: w, body: b, began: time.Now()}
+	rec.body = body{ReadCloser: r.Body, conn: http.NewResponseController(w), patience: patience}
+	r.Body = &rec.body
+	rec.body.extend() // for the server too, which reads what a handler leaves
+	return rec
 }
 
 // Unwrap serves http.ResponseController.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"cuelabs.dev/go/oci/ociregistry"
@@ -24,30 +26,96 @@ func (s *Storage) recallBlob(ctx context.Context, repo string, d digest.Digest) 
 	return l.blob(d), nil
 }
 
-// recallTag is ResolveTag.
-func (s *Storage) recallTag(ctx context.Context, repo, tag string) (ociregistry.Descriptor, error) {
-	desc, err := recall(ctx, s.cache, tagsPrefix(repo)+tag, parseJSON[ociregistry.Descriptor])
+// heldTag is what a tag points at.
+type heldTag struct {
+	digest digest.Digest // of valid form, or else ""
+	link   string        // the key of the manifest's link
+}
+
+func parseTag(key string, data []byte) (*heldTag, error) {
+	desc, err := parseJSON[ociregistry.Descriptor](key, data)
 	if err != nil {
-		return desc, s.unknownIfMissing(ctx, repo, err, ociregistry.ErrManifestUnknown)
+		return nil, err
 	}
-	if err := checkDigest(desc.Digest); err != nil {
-		return desc, damagedTag(repo, tag)
+	if !isDigest(desc.Digest) {
+		return new(heldTag), nil
 	}
-	return desc, nil
+	repository := key[:strings.LastIndex(key, tagsDirectory)]
+	return &heldTag{desc.Digest, repository + manifestsDirectory + digestPath(desc.Digest)}, nil
+}
+
+// heldManifest is what a repository has of a manifest.
+type heldManifest struct {
+	ociregistry.Descriptor
+	content string      // its key
+	header  http.Header // of answers that send it, but for the length: it is never changed
+}
+
+func parseManifestLink(key string, data []byte) (*heldManifest, error) {
+	l, err := parseJSON[link](key, data)
+	if err != nil {
+		return nil, err
+	}
+	_, d, _ := parseLinkKey(key)
+	m := &heldManifest{Descriptor: l.describe(d), content: contentKey(d), header: http.Header{}}
+	describeContent(m.header, m.Descriptor)
+	return m, nil
+}
+
+// manifestContent is the content of a manifest.
+type manifestContent struct {
+	data   []byte
+	length []string // as the header of answers has it; it is never changed
+	// mediaType is what it says itself, "" where it does not.
+	mediaType string
+}
+
+// recallContent reads the content of a manifest by its key.
+func (s *Storage) recallContent(ctx context.Context, repo string, d digest.Digest, key string) (*manifestContent, error) {
+	verify := func(_ string, data []byte) (*manifestContent, error) {
+		return &manifestContent{data, []string{strconv.Itoa(len(data))}, mediaTypeOf("", data)}, verifyManifest(repo, d, data)
+	}
+	c, err := recallFixed(ctx, s.cache, key, verify)
+	if err != nil {
+		return nil, lost(repo, d, err)
+	}
+	return c, nil
 }
 
 // recallManifest is GetManifest.
-func (s *Storage) recallManifest(ctx context.Context, repo string, d digest.Digest) (ociregistry.Descriptor, []byte, error) {
-	l, err := recall(ctx, s.cache, manifestKey(repo, d), parseJSON[link])
+func (s *Storage) recallManifest(ctx context.Context, repo string, d digest.Digest) (*heldManifest, *manifestContent, error) {
+	m, err := recall(ctx, s.cache, manifestKey(repo, d), parseManifestLink)
 	if err != nil {
-		return ociregistry.Descriptor{}, nil, s.unknownIfMissing(ctx, repo, err, ociregistry.ErrManifestUnknown)
+		return nil, nil, s.unknownIfMissing(ctx, repo, err, ociregistry.ErrManifestUnknown)
 	}
-	verify := func(_ string, data []byte) ([]byte, error) { return data, verifyManifest(repo, d, data) }
-	data, err := recallFixed(ctx, s.cache, contentKey(d), verify)
+	c, err := s.recallContent(ctx, repo, d, m.content)
+	return m, c, err
+}
+
+// recallTag is ResolveTag.
+func (s *Storage) recallTag(ctx context.Context, repo, tag string) (*heldTag, error) {
+	t, err := recall(ctx, s.cache, tagsPrefix(repo)+tag, parseTag)
 	if err != nil {
-		return ociregistry.Descriptor{}, nil, lost(repo, d, err)
+		return nil, s.unknownIfMissing(ctx, repo, err, ociregistry.ErrManifestUnknown)
 	}
-	return l.describe(d), data, nil
+	if t.digest == "" {
+		return nil, damagedTag(repo, tag)
+	}
+	return t, nil
+}
+
+// recallTagged is recallManifest for a tag that was just looked at. A tag that is there
+// points at a manifest that is there, since deletions remove the tag first: a link that
+// is remembered is not looked at again, where all that it says follows from the content.
+func (s *Storage) recallTagged(ctx context.Context, repo string, t *heldTag) (*heldManifest, *manifestContent, error) {
+	if found, _ := s.cache.look(t.link); found != nil {
+		m := found.value.(*heldManifest)
+		c, err := s.recallContent(ctx, repo, t.digest, m.content)
+		if err == nil && c.mediaType == m.MediaType && int64(len(c.data)) == m.Size {
+			return m, c, nil
+		}
+	}
+	return s.recallManifest(ctx, repo, t.digest)
 }
 
 // locate returns a URL of a blob's content, signed for GET: the one that it returned

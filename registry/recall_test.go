@@ -1,10 +1,16 @@
 package registry_test
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"regcred.dev/registry"
 )
 
 // TestOtherProcess serves a directory that another process writes to as well: every
@@ -59,9 +65,66 @@ func TestOtherProcess(t *testing.T) {
 	}
 }
 
+// TestTagByAnotherProcess holds that a manifest which is remembered is not sent by its
+// tag for longer than it is the repository's, nor as what it no longer is.
+func TestTagByAnotherProcess(t *testing.T) {
+	h := newHarness(t)
+	admin, other := h.admin(t), openStorage(t, h.dir)
+	push := func(repo, manifest, mediaType string, s *registry.Storage, tag string) {
+		t.Helper()
+		pushBlob(t, s, repo, "config")
+		if _, err := s.PushManifest(t.Context(), repo, tag, []byte(manifest), mediaType); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask := func(method, repo string) answer {
+		t.Helper()
+		return h.do(t, admin, call{method: method, path: "/v2/" + repo + "/manifests/v1"})
+	}
+	untyped := imageManifest("config")
+	typed := typedManifest(untyped)
+	for _, repo := range []string{"deleted", "lost"} {
+		push(repo, typed, ociImage, other, "v1")
+	}
+	push("retyped", untyped, ociImage, other, "v1")
+	waitToSettle(t)
+	for _, repo := range []string{"deleted", "lost", "retyped"} {
+		for range 2 {
+			if a := ask("GET", repo); a.status != 200 || a.header.Get("Content-Type") != ociImage {
+				t.Errorf("%s: %d %v", repo, a.status, a.header)
+			}
+		}
+	}
+
+	d := digest.FromString(typed)
+	if err := other.DeleteManifest(t.Context(), "deleted", d); err != nil {
+		t.Fatal(err)
+	}
+	if a := ask("GET", "deleted"); a.status != 404 {
+		t.Errorf("the tag of a deleted manifest: %d", a.status)
+	}
+	// Whoever asks by HEAD whether to push is told to, which repairs it.
+	if err := os.Remove(filepath.Join(h.dir, "objects/repositories/lost/manifests/sha256", d.Encoded())); err != nil {
+		t.Fatal(err)
+	}
+	if a := ask("HEAD", "lost"); a.status != 404 {
+		t.Errorf("the tag of a lost manifest: %d", a.status)
+	}
+	const docker = "application/vnd.docker.distribution.manifest.v2+json"
+	push("retyped", untyped, docker, other, "")
+	if a := ask("GET", "retyped"); a.status != 200 || a.header.Get("Content-Type") != docker {
+		t.Errorf("a manifest of another type: %d %v", a.status, a.header)
+	}
+}
+
+// typedManifest adds its media type to an OCI image manifest.
+func typedManifest(manifest string) string {
+	return fmt.Sprintf(`{"mediaType":%q,%s`, ociImage, strings.TrimPrefix(manifest, "{"))
+}
+
 // waitToSettle waits until files that were written now count as old: the time of a
 // file's last change cannot be set.
-func waitToSettle(t *testing.T) {
+func waitToSettle(t testing.TB) {
 	t.Helper()
 	select {
 	case <-time.After(1100 * time.Millisecond):

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -45,32 +46,42 @@ func (s *Server) getBlob(w http.ResponseWriter, r *http.Request, q request) erro
 
 // getManifest answers GET and HEAD.
 func (s *Server) getManifest(w http.ResponseWriter, r *http.Request, q request) error {
-	d := q.digest
-	if q.tag != "" {
-		desc, err := s.storage.recallTag(r.Context(), q.repo, q.tag)
-		if err != nil {
-			return s.pushAgain(r, err, ociregistry.ErrManifestUnknown)
-		}
-		d = desc.Digest
-	}
-	desc, data, err := s.storage.recallManifest(r.Context(), q.repo, d)
+	m, content, err := s.findManifest(r, q)
 	if err != nil {
 		return s.pushAgain(r, err, ociregistry.ErrManifestUnknown)
 	}
-	serveManifest(w, r, desc, data)
+	serveManifest(w, r, m, content)
 	return nil
+}
+
+// findManifest finds the manifest that a request names. Where it asks by HEAD, which
+// may be whether to push it, all that it rests upon is looked at again.
+func (s *Server) findManifest(r *http.Request, q request) (*heldManifest, *manifestContent, error) {
+	ctx := r.Context()
+	if q.tag == "" {
+		return s.storage.recallManifest(ctx, q.repo, q.digest)
+	}
+	t, err := s.storage.recallTag(ctx, q.repo, q.tag)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case r.Method == http.MethodHead:
+		return s.storage.recallManifest(ctx, q.repo, t.digest)
+	}
+	return s.storage.recallTagged(ctx, q.repo, t)
 }
 
 // serveManifest sends a manifest. Where nothing but all of it was asked for, it goes
 // out with the header in one write, which http.ServeContent does not do.
-func serveManifest(w http.ResponseWriter, r *http.Request, desc ociregistry.Descriptor, data []byte) {
+func serveManifest(w http.ResponseWriter, r *http.Request, m *heldManifest, content *manifestContent) {
+	h := w.Header()
+	maps.Copy(h, m.header)
 	if r.Method != http.MethodGet || isConditional(r.Header) {
-		serveContent(w, r, desc, bytes.NewReader(data))
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content.data))
 		return
 	}
-	describeContent(w, desc)
-	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
-	_, _ = w.Write(data) // it fails where the client went away
+	h["Content-Length"] = content.length
+	_, _ = w.Write(content.data) //nolint:gosec // sent as what it is; it fails where the client went away
 }
 
 // isConditional reports whether a request has a condition or asks for a range (RFC
@@ -97,19 +108,18 @@ func (s *Server) pushAgain(r *http.Request, err, unknown error) error {
 
 // serveContent sends content by its digest, which is also its entity tag.
 func serveContent(w http.ResponseWriter, r *http.Request, desc ociregistry.Descriptor, content io.ReadSeeker) {
-	describeContent(w, desc)
+	describeContent(w.Header(), desc)
 	http.ServeContent(w, r, "", time.Time{}, content)
 }
 
 // serveHead answers HEAD for content that is not here.
 func serveHead(w http.ResponseWriter, desc ociregistry.Descriptor) {
-	describeContent(w, desc)
+	describeContent(w.Header(), desc)
 	w.Header().Set("Content-Length", strconv.FormatInt(desc.Size, 10))
 	w.WriteHeader(http.StatusOK)
 }
 
-func describeContent(w http.ResponseWriter, desc ociregistry.Descriptor) {
-	h := w.Header()
+func describeContent(h http.Header, desc ociregistry.Descriptor) {
 	h.Set("Content-Type", desc.MediaType)
 	h.Set("Docker-Content-Digest", desc.Digest.String())
 	h.Set("Etag", `"`+desc.Digest.String()+`"`)

@@ -6,9 +6,11 @@
 package stall
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -34,7 +36,7 @@ type listener struct {
 func (l *listener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if tcp, ok := c.(*net.TCPConn); ok {
-		return &conn{tcp, l.patience}, err
+		return &conn{TCPConn: tcp, patience: l.patience}, err
 	}
 	return c, err
 }
@@ -44,6 +46,27 @@ func (l *listener) Accept() (net.Conn, error) {
 type conn struct {
 	*net.TCPConn
 	patience time.Duration
+	// until is when the deadline of writes ends, in nanoseconds after the epoch; 0 where
+	// somebody else set it.
+	until atomic.Int64
+}
+
+// epoch is what until counts from: a difference of clocks that are never set.
+var epoch = time.Now()
+
+// SetDeadline implements net.Conn.
+func (c *conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// SetWriteDeadline implements net.Conn. A deadline is never taken away: net/http does
+// that after each answer, and the next one would need it anew.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	if t.IsZero() {
+		return nil
+	}
+	c.until.Store(0)
+	return c.TCPConn.SetWriteDeadline(t)
 }
 
 // Write implements net.Conn.
@@ -84,4 +107,14 @@ func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
 	return n, nil
 }
 
-func (c *conn) extend() error { return c.SetWriteDeadline(time.Now().Add(c.patience)) }
+// extend sees to it that the other end has the patience from now on. It gives a little
+// more, so that most of many small answers need no new deadline.
+func (c *conn) extend() error {
+	now := time.Now()
+	if int64(now.Sub(epoch)+c.patience) <= c.until.Load() {
+		return nil
+	}
+	until := now.Add(c.patience + c.patience/8)
+	c.until.Store(int64(until.Sub(epoch)))
+	return c.TCPConn.SetWriteDeadline(until)
+}
