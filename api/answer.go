@@ -9,11 +9,12 @@ import (
 	"regcred.dev/client"
 )
 
-// An answer is what an operation returns: a status, and a body that is encoded as
-// JSON unless it is nil.
+// An answer is what an operation returns: a status, where to look for more unless that
+// is "", and a body that is encoded as JSON unless it is nil.
 type answer struct {
-	status int
-	body   any
+	status   int
+	location string
+	body     any
 }
 
 func (h *handler) write(w http.ResponseWriter, r *http.Request, a answer) {
@@ -30,6 +31,9 @@ func (h *handler) write(w http.ResponseWriter, r *http.Request, a answer) {
 	header.Set("Cache-Control", "no-store")
 	if len(data) > 0 {
 		header.Set("Content-Type", "application/json")
+	}
+	if a.location != "" {
+		header.Set("Location", a.location)
 	}
 	w.WriteHeader(a.status)
 	_, _ = w.Write(data)
@@ -77,9 +81,7 @@ func badQuery(detail string) error {
 // fail answers with an error. Those of regcred itself are logged, unless all that
 // failed is a client's patience, and read "internal error" outside.
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
-	kind := errorKinds[regcred.CodeOf(err)]
-	item := client.ErrorItem{Code: kind.code, Title: kind.title, Detail: regcred.MessageOf(err)}
-	status := kind.status
+	item, status := errorItem(err)
 	if bad, ok := errors.AsType[*requestError](err); ok {
 		status = bad.status
 		item = client.ErrorItem{Code: bad.code, Title: bad.title, Detail: bad.detail}
@@ -94,4 +96,10 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		h.Log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "request", requestID(r), "error", err)
 	}
 	h.write(w, r, answer{status: status, body: client.ErrorBody{Errors: []client.ErrorItem{item}}})
+}
+
+// errorItem says what an error is, and returns the status of answers with it.
+func errorItem(err error) (client.ErrorItem, int) {
+	kind := errorKinds[regcred.CodeOf(err)]
+	return client.ErrorItem{Code: kind.code, Title: kind.title, Detail: regcred.MessageOf(err)}, kind.status
 }

@@ -150,6 +150,8 @@ func (h *handler) operations() map[string]operation {
 		"DELETE /regcred/v1/registry/manifests":           h.deleteManifest,
 		"POST /regcred/v1/registry/actions/collect":       h.collectGarbage,
 		"POST /regcred/v1/registry/actions/check":         h.checkRegistry,
+		"GET /regcred/v1/registry/operations":             h.listOperations,
+		"GET /regcred/v1/registry/operations/{id}":        h.getOperation,
 		"GET /regcred/v1/registry/statistics":             h.registryStatistics,
 
 		"GET /regcred/v1/audit": h.readAudit,

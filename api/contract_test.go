@@ -40,6 +40,9 @@ var (
 	revoke     = parameter{"revoke", "true drops the old login at once, wherever it was delivered."}
 )
 
+// startsOperation is said of what goes on after its answer.
+const startsOperation = "It goes on in the server, and one with the same options that goes on already is joined: the header Location says where to look."
+
 func query(lists ...[]parameter) (all []parameter) {
 	for _, l := range lists {
 		all = append(all, l...)
@@ -132,13 +135,22 @@ var operations = map[string]operation{
 		query:   []parameter{repository, {"digest", "Of the manifest."}}, status: 204,
 	},
 	"POST /regcred/v1/registry/actions/collect": {
-		summary: "Remove what the registry no longer needs.", description: "It answers once that is done.",
+		summary: "Remove what the registry no longer needs.", description: startsOperation,
 		query:  []parameter{{"dry_run", "true says what would go, and removes nothing."}, {"force", "true goes on where more than half of all content would go."}},
-		status: 200, answer: client.Collection{},
+		status: 202, answer: client.RegistryOperation{},
 	},
 	"POST /regcred/v1/registry/actions/check": {
-		summary: "Compare the registry's metadata with its storage.", description: "It answers once that is done.",
-		query: []parameter{{"deep", "true reads all content, and compares its digests."}}, status: 200, answer: client.RegistryCheck{},
+		summary: "Compare the registry's metadata with its storage.", description: startsOperation,
+		query: []parameter{{"deep", "true reads all content, and compares its digests."}}, status: 202, answer: client.RegistryOperation{},
+	},
+	"GET /regcred/v1/registry/operations": {
+		summary: "Collections and checks that go on, and the last ones that have ended, the last to be started first.",
+		query:   paging, status: 200, answer: client.Page[client.RegistryOperation]{},
+	},
+	"GET /regcred/v1/registry/operations/{id}": {
+		summary:     "How far a collection or check is, and what it did or found.",
+		description: "The last ten that have ended are remembered until the server is started anew.",
+		query:       []parameter{{"wait", "Answer once it has ended, but after this long at the latest: 10s, 30s at most. At once by default."}}, status: 200, answer: client.RegistryOperation{},
 	},
 	"GET /regcred/v1/registry/statistics": {
 		summary: "What was pulled and pushed, by repository and tag.",

@@ -235,7 +235,7 @@ func comments(t *testing.T) map[string]string {
 	t.Helper()
 	docs := map[string]string{}
 	files := token.NewFileSet()
-	for _, name := range []string{"../client/types.go", "../client/kubelet.go"} {
+	for _, name := range []string{"../client/types.go", "../client/kubelet.go", "../client/registry.go", "../client/operation.go"} {
 		file, err := parser.ParseFile(files, name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

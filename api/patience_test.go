@@ -60,7 +60,8 @@ func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
 	return theirs, nil
 }
 
-// TestLongOperation: what takes far longer than a body may take to arrive is finished.
+// TestLongOperation: what takes hours is finished, while no answer takes longer than
+// proxies wait.
 func TestLongOperation(t *testing.T) {
 	dir, err := blob.Open(t.TempDir())
 	if err != nil {
@@ -78,20 +79,20 @@ func TestLongOperation(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- server.Serve(listener) }()
 		transport := &http.Transport{DialContext: listener.dial}
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://regcred/regcred/v1/registry/actions/check", http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Authorization", "Bearer x")
 		begin := time.Now()
-		resp, err := transport.RoundTrip(r)
-		if err != nil {
-			t.Fatal(err)
+		op, where := ask(t, transport, http.MethodPost, "/regcred/v1/registry/actions/check", http.StatusAccepted)
+		if where != "/regcred/v1/registry/operations/"+op.ID || op.State != client.Running {
+			t.Errorf("it is at %s: %+v", where, op)
 		}
-		defer resp.Body.Close()
-		var found client.RegistryCheck
-		if err := json.NewDecoder(resp.Body).Decode(&found); err != nil || resp.StatusCode != http.StatusOK || time.Since(begin) < time.Hour {
-			t.Errorf("%s after %s, %v", resp.Status, time.Since(begin), err)
+		for op.State == client.Running {
+			asked := time.Now()
+			op, _ = ask(t, transport, http.MethodGet, where+"?wait=1h", http.StatusOK)
+			if took := time.Since(asked); took > 30*time.Second {
+				t.Fatalf("an answer took %s", took)
+			}
+		}
+		if op.State != client.Done || op.Check == nil || op.EndedAt == nil || time.Since(begin) < time.Hour {
+			t.Errorf("after %s: %+v", time.Since(begin), op)
 		}
 		transport.CloseIdleConnections()
 		close(listener)
@@ -100,4 +101,23 @@ func TestLongOperation(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// ask sends a request about an operation, and returns that and the header Location.
+func ask(t *testing.T, transport http.RoundTripper, method, path string, status int) (op client.RegistryOperation, location string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, "http://regcred"+path, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer x")
+	resp, err := transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&op); err != nil || resp.StatusCode != status {
+		t.Fatalf("%s %s: %s, %v", method, path, resp.Status, err)
+	}
+	return op, resp.Header.Get("Location")
 }

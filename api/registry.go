@@ -1,7 +1,6 @@
 package api
 
 import (
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -133,60 +132,6 @@ func (h *handler) deleteManifest(r call) (answer, error) {
 		return answer{}, err
 	}
 	return answer{status: http.StatusNoContent}, nil
-}
-
-func (h *handler) collectGarbage(r call) (answer, error) {
-	q := r.URL.Query()
-	if err := knownQuery(q, "dry_run", "force"); err != nil {
-		return answer{}, err
-	}
-	var o registry.CollectOptions
-	var err error
-	if o.DryRun, err = boolean(q, "dry_run"); err != nil {
-		return answer{}, err
-	}
-	if o.Force, err = boolean(q, "force"); err != nil {
-		return answer{}, err
-	}
-	done, err := h.Service.Collect(r.Context(), r.caller, o)
-	if err != nil {
-		return answer{}, err
-	}
-	out := client.Collection{
-		DryRun: o.DryRun, Content: client.Amount(done.Content), Links: done.Links, Tags: append([]string{}, done.Tags...),
-		Manifests: client.Amount(done.Manifests), Blobs: client.Amount(done.Blobs), Condemned: client.Amount(done.Condemned),
-		Waiting: done.Waiting, Spared: done.Spared, Deleted: client.Amount(done.Deleted), Skipped: []client.SkippedRepository{},
-	}
-	for _, name := range slices.Sorted(maps.Keys(done.Skipped)) {
-		out.Skipped = append(out.Skipped, client.SkippedRepository{Repository: name, Reason: done.Skipped[name]})
-	}
-	return answer{status: http.StatusOK, body: out}, nil
-}
-
-func (h *handler) checkRegistry(r call) (answer, error) {
-	q := r.URL.Query()
-	if err := knownQuery(q, "deep"); err != nil {
-		return answer{}, err
-	}
-	deep, err := boolean(q, "deep")
-	if err != nil {
-		return answer{}, err
-	}
-	found, err := h.Service.CheckRegistry(r.Context(), r.caller, deep)
-	if err != nil {
-		return answer{}, err
-	}
-	out := client.RegistryCheck{
-		Deep: deep, Lost: found.Lost, Harmless: found.Harmless,
-		Problems: []client.RegistryProblem{}, Shadowed: append([]string{}, found.Shadowed...),
-	}
-	for _, p := range found.Problems {
-		out.Problems = append(out.Problems, client.RegistryProblem{
-			Kind: string(p.Kind), Harmless: p.Kind.Harmless(), Repository: p.Repository, Digest: p.Digest.String(),
-			Bytes: p.Bytes, Key: p.Key, Message: p.Message,
-		})
-	}
-	return answer{status: http.StatusOK, body: out}, nil
 }
 
 // defaultSpan is how far back statistics go unless it is said.

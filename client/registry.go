@@ -201,23 +201,6 @@ func (c *Client) DeleteManifest(ctx context.Context, repository, digest string) 
 	return err
 }
 
-// CollectGarbage removes what the registry no longer needs; a dry run says what would
-// go. With force it goes on where more than half of all content would. It may take long.
-func (c *Client) CollectGarbage(ctx context.Context, dryRun, force bool) (Collection, error) {
-	q := url.Values{}
-	setFlag(q, "dry_run", dryRun)
-	setFlag(q, "force", force)
-	return call[Collection](ctx, c, http.MethodPost, registryPath+"actions/collect", q, nil)
-}
-
-// CheckRegistry compares the registry's metadata with its storage; deep reads all
-// content, which may take very long.
-func (c *Client) CheckRegistry(ctx context.Context, deep bool) (RegistryCheck, error) {
-	q := url.Values{}
-	setFlag(q, "deep", deep)
-	return call[RegistryCheck](ctx, c, http.MethodPost, registryPath+"actions/check", q, nil)
-}
-
 // RegistryStatistics returns what was pulled and pushed on the days from one time to
 // another, both included, in UTC.
 func (c *Client) RegistryStatistics(ctx context.Context, from, to time.Time) ([]RegistryStatistic, error) {

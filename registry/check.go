@@ -49,15 +49,23 @@ type Problem struct {
 	Message    string        `json:"message"`          // what is wrong, and what helps
 }
 
+// CheckOptions say how Check goes about it. The zero value is useful.
+type CheckOptions struct {
+	// Deep reads all content, and compares its digests.
+	Deep bool
+	// Meter tells how far it is; nil for nobody who asks.
+	Meter *Meter
+}
+
 // Check compares the registry's objects with each other, both ways, and yields what
-// does not fit; deep reads all content and compares its digest. It may run beside
-// pushes, and changes nothing. Memory is 32 bytes for each content.
+// does not fit. It may run beside pushes, and changes nothing. Memory is 32 bytes for
+// each content.
 // After an error, which is one of the Blobs, it ends.
-func (s *Storage) Check(ctx context.Context, deep bool) iter.Seq2[Problem, error] {
+func (s *Storage) Check(ctx context.Context, o CheckOptions) iter.Seq2[Problem, error] {
 	return func(yield func(Problem, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		c := &checker{s: s, deep: deep, found: make(chan Problem)}
+		c := &checker{CheckOptions: o, s: s, found: make(chan Problem)}
 		failed := make(chan error, 1)
 		go func() {
 			defer close(c.found)
@@ -79,10 +87,11 @@ func (s *Storage) Check(ctx context.Context, deep bool) iter.Seq2[Problem, error
 
 // checker is one run of Check.
 type checker struct {
+	CheckOptions
 	s       *Storage
-	deep    bool
 	found   chan Problem
 	content digestSet // marked where it has a link
+	bytes   int64     // of content
 }
 
 func (c *checker) report(ctx context.Context, p Problem, format string, args ...any) {
@@ -94,19 +103,29 @@ func (c *checker) report(ctx context.Context, p Problem, format string, args ...
 }
 
 func (c *checker) run(ctx context.Context) error {
-	for info, err := range c.s.blobs.List(ctx, contentPrefix, "") {
+	steps := []step{
+		{"listing what is stored", c.listContent},
+		{"listing what repositories have", c.markLinked},
+		{"comparing the two", c.repositories},
+		{"looking at the index of v1", c.v1},
+		{"looking for what no repository has", c.garbage},
+	}
+	if c.Deep {
+		steps = append(steps, step{"reading all content", c.contents})
+	}
+	return c.Meter.run(ctx, steps...)
+}
+
+func (c *checker) listContent(ctx context.Context) error {
+	for info, err := range metered(c.Meter, c.s.blobs.List(ctx, contentPrefix, "")) {
 		if err != nil {
 			return err
 		}
 		if d, ok := parseContentKey(info.Key); ok {
+			c.bytes += info.Size
 			if err := c.content.add(d); err != nil {
 				return err
 			}
-		}
-	}
-	for _, step := range []func(context.Context) error{c.markLinked, c.repositories, c.v1, c.contents} {
-		if err := step(ctx); err != nil {
-			return err
 		}
 	}
 	return nil
@@ -115,7 +134,7 @@ func (c *checker) run(ctx context.Context) error {
 // markLinked marks content that has links, and looks for repositories without names.
 func (c *checker) markLinked(ctx context.Context) error {
 	last := ""
-	for info, err := range c.s.blobs.List(ctx, repositoriesPrefix, "") {
+	for info, err := range metered(c.Meter, c.s.blobs.List(ctx, repositoriesPrefix, "")) {
 		if err != nil {
 			return err
 		}
@@ -140,7 +159,7 @@ func (c *checker) markLinked(ctx context.Context) error {
 
 // repositories checks every object of every repository.
 func (c *checker) repositories(ctx context.Context) error {
-	return forEach(ctx, c.s.blobs.List(ctx, repositoriesPrefix, ""), func(ctx context.Context, info Info) error {
+	return forEach(ctx, metered(c.Meter, c.s.blobs.List(ctx, repositoriesPrefix, "")), func(ctx context.Context, info Info) error {
 		segment, rest, _ := strings.Cut(strings.TrimPrefix(info.Key, repositoriesPrefix), "/")
 		repo, ok := unescapeRepository(segment)
 		if !ok {
@@ -270,7 +289,7 @@ func (c *checker) pointer(ctx context.Context, p Problem, what string) error {
 
 // v1 checks the index of images of v1.
 func (c *checker) v1(ctx context.Context) error {
-	return forEach(ctx, c.s.blobs.List(ctx, v1IndexPrefix, ""), func(ctx context.Context, info Info) error {
+	return forEach(ctx, metered(c.Meter, c.s.blobs.List(ctx, v1IndexPrefix, "")), func(ctx context.Context, info Info) error {
 		_, rest, _ := strings.Cut(strings.TrimPrefix(info.Key, v1IndexPrefix), "/")
 		ref, ok := parseV1Key(rest)
 		if !ok {
@@ -280,9 +299,10 @@ func (c *checker) v1(ctx context.Context) error {
 	})
 }
 
-// contents looks for content without links, and reads all where the check is deep.
-func (c *checker) contents(ctx context.Context) error {
+// garbage looks for content without links.
+func (c *checker) garbage(ctx context.Context) error {
 	for d := range c.content.unmarked() {
+		c.Meter.object()
 		info, err := c.s.blobs.Stat(ctx, contentKey(d))
 		if err := ignore(regcred.NotFound, err); err != nil {
 			return err
@@ -291,10 +311,13 @@ func (c *checker) contents(ctx context.Context) error {
 			c.report(ctx, Problem{Kind: Garbage, Digest: d, Bytes: info.Size, Key: info.Key}, "no repository has %s: collecting garbage deletes it", d)
 		}
 	}
-	if !c.deep {
-		return nil
-	}
-	return forEach(ctx, c.s.blobs.List(ctx, contentPrefix, ""), func(ctx context.Context, info Info) error {
+	return nil
+}
+
+// contents reads all content.
+func (c *checker) contents(ctx context.Context) error {
+	c.Meter.total(c.bytes)
+	return forEach(ctx, metered(c.Meter, c.s.blobs.List(ctx, contentPrefix, "")), func(ctx context.Context, info Info) error {
 		d, ok := parseContentKey(info.Key)
 		if !ok {
 			return nil
@@ -310,22 +333,25 @@ func (c *checker) hash(ctx context.Context, d digest.Digest) error {
 		return ignore(regcred.NotFound, err)
 	}
 	defer object.Close()
-	found, err := d.Algorithm().FromReader(contextReader{ctx, object})
+	found, err := d.Algorithm().FromReader(checkedReader{ctx, c.Meter, object})
 	if err == nil && found != d {
 		c.report(ctx, Problem{Kind: ContentDamaged, Digest: d, Key: contentKey(d)}, "the content of %s has another digest: remove the object %s from the storage, then push it again", d, contentKey(d))
 	}
 	return err
 }
 
-// contextReader is a reader that ends with its context.
-type contextReader struct {
-	ctx context.Context // of the call that reads it
+// checkedReader is a reader that ends with its context, and says how far it is.
+type checkedReader struct {
+	ctx   context.Context // of the call that reads it
+	meter *Meter
 	io.Reader
 }
 
-func (r contextReader) Read(p []byte) (int, error) {
+func (r checkedReader) Read(p []byte) (int, error) {
 	if err := r.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return r.Reader.Read(p)
+	n, err := r.Reader.Read(p)
+	r.meter.read(n)
+	return n, err
 }

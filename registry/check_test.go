@@ -17,7 +17,7 @@ import (
 func problems(t *testing.T, s *registry.Storage, deep bool) []string {
 	t.Helper()
 	var list []string
-	for p, err := range s.Check(t.Context(), deep) {
+	for p, err := range s.Check(t.Context(), registry.CheckOptions{Deep: deep}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,7 +101,7 @@ func TestCheckAdvice(t *testing.T) {
 	s := registry.NewStorage(m, registry.StorageOptions{})
 	d := pushBlob(t, s, "a", "layer")
 	m.objects[contentOf(d)] = memObject{[]byte("LAYER"), time.Now()}
-	for p, err := range s.Check(t.Context(), true) {
+	for p, err := range s.Check(t.Context(), registry.CheckOptions{Deep: true}) {
 		_, rest, _ := strings.Cut(p.Message, "remove the object ")
 		key, _, ok := strings.Cut(rest, " from the storage")
 		if err != nil || !ok {
@@ -122,7 +122,7 @@ func TestCheckEnds(t *testing.T) {
 	for i := range 50 {
 		delete(m.objects, contentOf(pushBlob(t, s, "a", fmt.Sprint(i))))
 	}
-	for p, err := range s.Check(t.Context(), true) {
+	for p, err := range s.Check(t.Context(), registry.CheckOptions{Deep: true}) {
 		if p.Kind != registry.ContentMissing || p.Kind.Harmless() || err != nil {
 			t.Errorf("%+v, %v", p, err)
 		}

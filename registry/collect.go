@@ -24,6 +24,8 @@ type CollectOptions struct {
 	// Force goes on where more than half of all content has no links, which otherwise
 	// is an error: it looks like links that were lost.
 	Force bool
+	// Meter tells how far it is; nil for nobody who asks.
+	Meter *Meter
 }
 
 const defaultGrace = 24 * time.Hour
@@ -89,17 +91,26 @@ func (s *Storage) Collect(ctx context.Context, o CollectOptions) (Collection, er
 		o.Grace = defaultGrace
 	}
 	c := &collector{CollectOptions: o, s: s, began: time.Now(), unnamed: map[string]bool{}}
-	for _, step := range []func(context.Context) error{c.repositories, c.dropDangling, c.listContent, c.markLinked, c.checkMarks, c.sweep, c.condemn, c.restoreNames, c.recount} {
-		if err := step(ctx); err != nil {
-			return c.result, fmt.Errorf("collecting garbage of the registry: %w", err)
-		}
+	err := o.Meter.run(ctx,
+		step{"looking for what repositories need", c.repositories},
+		step{"looking for entries that point at nothing", c.dropDangling},
+		step{"listing what is stored", c.listContent},
+		step{"listing what repositories have", c.markLinked},
+		step{"comparing the two", c.checkMarks},
+		step{"deleting what was found before", c.sweep},
+		step{"marking what no repository has", c.condemn},
+		step{"looking for repositories without a name", c.restoreNames},
+		step{"counting for quotas", c.recount},
+	)
+	if err != nil {
+		return c.result, fmt.Errorf("collecting garbage of the registry: %w", err)
 	}
 	return c.result, nil
 }
 
 // repositories collects in each repository what its policy does not keep.
 func (c *collector) repositories(ctx context.Context) error {
-	for repo, err := range c.s.Repositories(ctx, "") {
+	for repo, err := range metered(c.Meter, c.s.Repositories(ctx, "")) {
 		if err != nil {
 			return err
 		}
@@ -137,7 +148,7 @@ func (c *collector) dropDangling(ctx context.Context) error {
 		}
 		return c.s.dropLost(ctx, repo, d, key)
 	}
-	err := forEach(ctx, c.s.blobs.List(ctx, v1IndexPrefix, ""), func(ctx context.Context, info Info) error {
+	err := forEach(ctx, metered(c.Meter, c.s.blobs.List(ctx, v1IndexPrefix, "")), func(ctx context.Context, info Info) error {
 		_, rest, _ := strings.Cut(strings.TrimPrefix(info.Key, v1IndexPrefix), "/")
 		if ref, ok := parseV1Key(rest); ok {
 			return drop(ctx, ref.Repository, ref.Manifest, info.Key)
@@ -147,7 +158,7 @@ func (c *collector) dropDangling(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return forEach(ctx, c.s.blobs.List(ctx, repositoriesPrefix, ""), func(ctx context.Context, info Info) error {
+	return forEach(ctx, metered(c.Meter, c.s.blobs.List(ctx, repositoriesPrefix, "")), func(ctx context.Context, info Info) error {
 		segment, rest, _ := strings.Cut(strings.TrimPrefix(info.Key, repositoriesPrefix), "/")
 		repo, isRepo := unescapeRepository(segment)
 		path, isReferral := strings.CutPrefix(rest, "referrers/")
@@ -167,7 +178,7 @@ func (c *collector) skip(repo string, err error) {
 
 // listContent is the first half of C1. What is stored after it is no garbage.
 func (c *collector) listContent(ctx context.Context) error {
-	for info, err := range c.s.blobs.List(ctx, contentPrefix, "") {
+	for info, err := range metered(c.Meter, c.s.blobs.List(ctx, contentPrefix, "")) {
 		if err != nil {
 			return err
 		}
@@ -185,7 +196,7 @@ func (c *collector) listContent(ctx context.Context) error {
 
 // markLinked is the second half of C1, and of C2.
 func (c *collector) markLinked(ctx context.Context) error {
-	for info, err := range c.s.blobs.List(ctx, repositoriesPrefix, "") {
+	for info, err := range metered(c.Meter, c.s.blobs.List(ctx, repositoriesPrefix, "")) {
 		if err != nil {
 			return err
 		}
@@ -216,7 +227,7 @@ func (c *collector) checkMarks(context.Context) error {
 
 // sweep is C2 and C3, for what earlier runs condemned.
 func (c *collector) sweep(ctx context.Context) error {
-	return forEach(ctx, c.s.blobs.List(ctx, condemnedPrefix, ""), func(ctx context.Context, info Info) error {
+	return forEach(ctx, metered(c.Meter, c.s.blobs.List(ctx, condemnedPrefix, "")), func(ctx context.Context, info Info) error {
 		d, ok := parseDigestPath(strings.TrimPrefix(info.Key, condemnedPrefix))
 		if !ok {
 			return nil
@@ -316,7 +327,7 @@ func (c *collector) delete(ctx context.Context, d digest.Digest, version string)
 
 // condemn is the end of C1.
 func (c *collector) condemn(ctx context.Context) error {
-	return forEach(ctx, withoutError(c.content.unmarked()), func(ctx context.Context, d digest.Digest) error {
+	return forEach(ctx, metered(c.Meter, withoutError(c.content.unmarked())), func(ctx context.Context, d digest.Digest) error {
 		info, err := c.s.blobs.Stat(ctx, contentKey(d))
 		if err != nil || c.began.Sub(info.ModifiedAt) < c.Grace {
 			return ignore(regcred.NotFound, err)

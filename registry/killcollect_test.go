@@ -39,7 +39,7 @@ func TestKillCollect(t *testing.T) {
 			killed++
 		}
 		checkImage(t, s, "a", keep)
-		for p, err := range s.Check(t.Context(), false) {
+		for p, err := range s.Check(t.Context(), registry.CheckOptions{}) {
 			if err != nil || !p.Kind.Harmless() {
 				t.Errorf("round %d: %+v, %v", round, p, err)
 			}

@@ -256,7 +256,7 @@ func (c *collector) recount(ctx context.Context) error {
 		return nil
 	}
 	counted := map[string]bool{}
-	for repo, err := range c.s.Repositories(ctx, "") {
+	for repo, err := range metered(c.Meter, c.s.Repositories(ctx, "")) {
 		if err != nil {
 			return err
 		}

@@ -151,34 +151,6 @@ func (s *Service) DeleteManifest(ctx context.Context, caller regcred.Caller, rep
 	return nil
 }
 
-// Collect removes what the registry no longer needs, as registry.Storage.Collect does.
-// A dry run is for auditors too. Errors: Denied, also where more than half would go;
-// those of the storage.
-func (s *Service) Collect(ctx context.Context, caller regcred.Caller, o registry.CollectOptions) (registry.Collection, error) {
-	var err error
-	if o.DryRun {
-		err = s.requireRead(ctx, caller, act{operation: "look for garbage", read: true})
-	} else {
-		err = s.requireAdmin(ctx, caller, act{operation: "collect garbage", detail: forced(o.Force)})
-	}
-	if err != nil {
-		return registry.Collection{}, err
-	}
-	done, err := s.o.Images.Storage.Collect(ctx, o)
-	if !o.DryRun {
-		s.o.Log.InfoContext(ctx, "garbage collected", "contents", done.Deleted.Count, "bytes", done.Deleted.Bytes,
-			"tags", len(done.Tags), "failed", err != nil, "caller", caller)
-	}
-	return done, err
-}
-
-func forced(force bool) string {
-	if force {
-		return "by force"
-	}
-	return ""
-}
-
 // MaxProblems is how many problems a check of the registry names.
 const MaxProblems = 1000
 
@@ -209,19 +181,10 @@ func (r *RegistryReport) add(p registry.Problem) {
 	r.Problems = r.Problems[:min(len(r.Problems), MaxProblems)]
 }
 
-// CheckRegistry compares the registry's metadata with what is stored; deep reads all
-// content and compares its digests, which takes as long as that takes.
-// Errors: Denied; those of the storage.
-func (s *Service) CheckRegistry(ctx context.Context, caller regcred.Caller, deep bool) (RegistryReport, error) {
+// checkRegistry is what CheckRegistry starts.
+func (s *Service) checkRegistry(ctx context.Context, o registry.CheckOptions) (RegistryReport, error) {
 	var r RegistryReport
-	detail := ""
-	if deep {
-		detail = "all content is read"
-	}
-	if err := s.requireRead(ctx, caller, act{operation: "check registry", detail: detail, read: true}); err != nil {
-		return r, err
-	}
-	for p, err := range s.o.Images.Storage.Check(ctx, deep) {
+	for p, err := range s.o.Images.Storage.Check(ctx, o) {
 		if err != nil {
 			return r, err
 		}

@@ -66,8 +66,9 @@ type Targets interface {
 
 // Service carries out operations. It is safe for concurrent use.
 type Service struct {
-	o     Options
-	reads reads
+	o          Options
+	reads      reads
+	operations operations
 }
 
 // New returns a Service.

@@ -17,7 +17,7 @@ import (
 func (p *Program) registryCommand() *cobra.Command {
 	return group("registry", "Look after the registry: its images, garbage, storage and numbers",
 		p.registryLs(), p.registryHistory(), p.registryRollback(), p.registryDelete(),
-		p.registryGC(), p.registryStatus(), p.registryStats(), p.registrySetup())
+		p.registryGC(), p.registryStatus(), p.registryOperations(), p.registryStats(), p.registrySetup())
 }
 
 // imageName is REPOSITORY:TAG or REPOSITORY@DIGEST, as 'registry ls' has them: without a

@@ -136,9 +136,11 @@ var upkeepRoutes = []route{
 	{method: "POST", path: "/regcred/v1/registry/tags/actions/rollback?repository=acme/app&tag=1", want: admins(404)},
 	{method: "DELETE", path: "/regcred/v1/registry/tags?repository=acme/app&tag=1", want: admins(404)},
 	{method: "DELETE", path: "/regcred/v1/registry/manifests?repository=acme/app&digest=sha256:" + strings.Repeat("0", 64), want: admins(404)},
-	{method: "POST", path: "/regcred/v1/registry/actions/collect", want: admins(200)},
-	{method: "POST", path: "/regcred/v1/registry/actions/collect?dry_run=true", want: auditors(200)},
-	{method: "POST", path: "/regcred/v1/registry/actions/check?deep=true", want: auditors(200)},
+	{method: "POST", path: "/regcred/v1/registry/actions/collect", want: admins(202)},
+	{method: "POST", path: "/regcred/v1/registry/actions/collect?dry_run=true", want: auditors(202)},
+	{method: "POST", path: "/regcred/v1/registry/actions/check?deep=true", want: auditors(202)},
+	{method: "GET", path: "/regcred/v1/registry/operations", want: auditors(200)},
+	{method: "GET", path: "/regcred/v1/registry/operations/none", want: auditors(404)},
 }
 
 // status returns what a caller gets who is known.

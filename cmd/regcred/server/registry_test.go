@@ -40,6 +40,10 @@ func TestUpkeepRequests(t *testing.T) {
 		"POST actions/collect?dry_run=perhaps":           {400, "dry_run must be true or false"},
 		"POST actions/check?deep=perhaps":                {400, "deep must be true or false"},
 		"POST actions/check?force=true":                  {400, "'force'"},
+		"GET operations?kind=check":                      {400, "'kind'"},
+		"GET operations/none?wait=long":                  {400, "wait must be a duration, such as 10s"},
+		"GET operations/none?wait=-1s":                   {400, "wait must be a duration, such as 10s"},
+		"GET operations/none":                            {404, "there is no operation"},
 	} {
 		method, path, _ := strings.Cut(request, " ")
 		path = "/regcred/v1/registry/" + path

@@ -221,6 +221,7 @@ func (s *Server) serve(ctx, parts context.Context, group *errgroup.Group) error 
 	group.Go(func() error { return s.housekeeping(parts) })
 	s.runImages(parts, group.Go)
 	group.Go(func() error { return s.svc.RunAudit(parts, s.cfg.AuditKeep) })
+	s.runOperations(ctx, parts, group)
 	for _, l := range []net.Listener{s.tcp, s.socket} {
 		group.Go(func() error {
 			if err := s.web.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -243,6 +244,18 @@ func (s *Server) serve(ctx, parts context.Context, group *errgroup.Group) error 
 	}
 	s.log.Info("stopped")
 	return nil
+}
+
+// runOperations ends the registry's upkeep at the beginning of a shutdown, when requests
+// wait for it.
+func (s *Server) runOperations(ctx, parts context.Context, group *errgroup.Group) {
+	operations, end := context.WithCancel(parts)
+	stop := context.AfterFunc(ctx, end)
+	group.Go(func() error {
+		defer end()
+		defer stop()
+		return s.svc.RunOperations(operations)
+	})
 }
 
 // What housekeeping does, and how often. Revocations are read again for those that
