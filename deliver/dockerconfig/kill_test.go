@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -93,6 +94,7 @@ func TestKill(t *testing.T) {
 	foreign := strangers(t, path)
 	random := rand.New(rand.NewPCG(4711, 0))
 	midway := 0 // kills that left something to clean up
+	var starts []time.Duration
 	for point := range points {
 		revision := uint64(point+1) * 1_000_000
 		kill(t, path, revision, time.Duration(random.IntN(60_000))*time.Microsecond)
@@ -106,9 +108,7 @@ func TestKill(t *testing.T) {
 		keep := point % 2 * (killHosts / 2)
 		began := time.Now()
 		report := mustSync(t, target(nil, path), killBook(revision+500_000, canary, killHosts/2+keep))
-		if elapsed := time.Since(began); elapsed > 5*time.Second {
-			t.Errorf("the next start took %s", elapsed)
-		}
+		starts = append(starts, time.Since(began))
 		if len(report.Held) > 0 || len(report.Warnings) > 0 || report.Delivered != killHosts/2+keep {
 			t.Errorf("after kill %d the report is %+v", point, report)
 		}
@@ -124,6 +124,11 @@ func TestKill(t *testing.T) {
 	t.Logf("%d of %d kills left a temporary file", midway, points)
 	if midway == 0 && points >= 50 {
 		t.Error("no kill hit a write: the test proves nothing")
+	}
+	// A busy machine makes one start slow, or some; a slow recovery all.
+	slices.Sort(starts)
+	if middle := starts[points/2]; middle > 5*time.Second {
+		t.Errorf("every other start takes %s and more", middle)
 	}
 	if err := target(nil, path).Uninstall(t.Context(), "s1"); err != nil {
 		t.Fatal(err)
