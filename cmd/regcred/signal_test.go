@@ -144,22 +144,6 @@ func startUnignored(t *testing.T, cmd *exec.Cmd) {
 	}
 }
 
-// poll calls f until it returns nil, for a while.
-func poll(t *testing.T, f func() error) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %v", patience, err)
-		}
-		pause(t.Context(), 10*time.Millisecond)
-	}
-}
-
 // wait waits for a command to end, and kills it where that takes too long.
 func wait(t *testing.T, cmd *exec.Cmd) *os.ProcessState {
 	t.Helper()
