@@ -135,6 +135,7 @@ func (h *handler) operations() map[string]operation {
 
 		"GET /regcred/v1/providers":        h.listProviders,
 		"GET /regcred/v1/providers/{name}": plain(h.getProvider),
+		"GET /regcred/v1/profiles":         h.listProfiles,
 
 		"GET /regcred/v1/resolve":                  h.resolve,
 		"GET /regcred/v1/docker_config":            h.dockerConfig,

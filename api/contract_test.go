@@ -90,6 +90,10 @@ var operations = map[string]operation{
 	},
 	"GET /regcred/v1/providers":        {summary: "What mints logins.", query: paging, status: 200, answer: client.Page[client.Provider]{}},
 	"GET /regcred/v1/providers/{name}": {summary: "One provider.", status: 200, answer: client.Provider{}},
+	"GET /regcred/v1/profiles": {
+		summary: "The profiles that the caller's credentials may name.", description: "Never their settings; grants are for admins and auditors, who get all profiles.",
+		query: paging, status: 200, answer: client.Page[client.Profile]{},
+	},
 	"GET /regcred/v1/resolve": {
 		summary: "Which credential an image resolves to, and why; never the login.",
 		query:   query([]parameter{{"image", "A reference, as its user writes it."}}, scope), status: 200, answer: client.Resolution{},

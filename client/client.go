@@ -257,6 +257,12 @@ func (c *Client) Provider(ctx context.Context, name string) (Provider, error) {
 	return call[Provider](ctx, c, http.MethodGet, "/regcred/v1/providers/"+url.PathEscape(name), nil, nil)
 }
 
+// Profiles returns the profiles that the caller's credentials may name; grants are for
+// admins and auditors.
+func (c *Client) Profiles(ctx context.Context) ([]Profile, error) {
+	return list[Profile](ctx, c, "/regcred/v1/profiles", nil)
+}
+
 func actionPath(guid, action string) string {
 	return "/regcred/v1/registry_credentials/" + url.PathEscape(guid) + "/actions/" + action
 }

@@ -104,6 +104,7 @@ func TestNoSecretIsPrinted(t *testing.T) {
 		"regcred credential update":  {{"credential", "update", "a.example.com", "--password-stdin"}, {"credential", "update", "none.example.com"}, {"credential", "update", "a.example.com", "--no-check", "--revoke"}},
 		"regcred credential refresh": {{"credential", "refresh", "a.example.com", "-o", "json"}, {"credential", "refresh", "a.example.com", "--revoke"}},
 		"regcred provider list":      {{"provider", "list"}, {"provider", "list", "-o", "json"}},
+		"regcred profile list":       {{"profile", "list"}, {"profile", "list", "-o", "json"}},
 		"regcred provider describe":  {{"provider", "describe", "azure"}, {"provider", "describe", "none"}},
 		"regcred credential delete":  {{"credential", "delete", "a.example.com"}, {"credential", "delete", "a.example.com"}},
 		"regcred token list":         {{"token", "list"}, {"token", "list", "-o", "json"}},

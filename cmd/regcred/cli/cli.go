@@ -92,7 +92,7 @@ REGCRED_TOKEN name, else the local one by the socket in its data directory
 	}
 	holds(root,
 		p.serveCommand(), p.deisCommand(), p.rancherCommand(), p.startCommand(), p.demoCommand(), p.versionCommand(),
-		p.credentialCommand(), p.providerCommand(), p.tokenCommand(), p.targetCommand(), p.auditCommand(), p.registryCommand(),
+		p.credentialCommand(), p.providerCommand(), p.profileCommand(), p.tokenCommand(), p.targetCommand(), p.auditCommand(), p.registryCommand(),
 		p.resolveCommand(), p.dockerConfigCommand(), p.publishCommand(), p.raasCommand(), p.statusCommand(), p.uninstallCommand(),
 	)
 	root.SetVersionTemplate("regcred {{.Version}}\n")

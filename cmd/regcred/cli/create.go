@@ -17,6 +17,7 @@ type sourceFlags struct {
 	username      string
 	passwordStdin bool
 	provider      string
+	profile       string
 	set           []string
 	setFile       []string
 }
@@ -82,16 +83,19 @@ func (p *Program) credentialCreate() *cobra.Command {
 	var source sourceFlags
 	var out outputFlag
 	cmd := &cobra.Command{
-		Use:   "create [LOCATION] (--username USER | --provider NAME [--set key=value]...)",
+		Use:   "create [LOCATION] (--username USER | --provider NAME [--set key=value]... | --profile NAME)",
 		Short: "Store a credential",
 		Long: `Store a credential for a registry location, HOST[:PORT][/PATH], at a scope: the
 foundation, or the organization, space or app that the flags name.
 
 The password never comes from a flag: it is read from REGCRED_PASSWORD, from
 standard input with --password-stdin, or asked for. With a provider the location
-may be left out where the provider knows it: see 'regcred provider describe NAME'.`,
+may be left out where the provider knows it: see 'regcred provider describe NAME'.
+With a profile, which an operator has granted to the scope, it is the profile's or a
+path below that: see 'regcred profile list'.`,
 		Example: `  regcred credential create registry.example.com/acme --org acme --username robot
   regcred credential create --provider ecr --set region=eu-west-1
+  regcred credential create --org acme --space dev --profile acme-ecr
   regcred credential create 123456789012.dkr.ecr.eu-west-1.amazonaws.com --provider ecr \
       --set access-key-id=AKIA... --set-file secret-access-key=key.txt`,
 		Args: wantArgs(cobra.MaximumNArgs(1)),
@@ -117,8 +121,22 @@ may be left out where the provider knows it: see 'regcred provider describe NAME
 	scope.add(cmd)
 	source.add(cmd)
 	cmd.Flags().StringVar(&source.provider, "provider", "", "what mints its logins, by `name`: see 'regcred provider list'")
+	cmd.Flags().StringVar(&source.profile, "profile", "", "the profile that mints its logins, by `name`: see 'regcred profile list'")
 	out.add(cmd)
 	return cmd
+}
+
+// byProfile makes --profile what it stands for.
+func (f *sourceFlags) byProfile() error {
+	switch {
+	case f.profile == "":
+		return nil
+	case f.provider != "" && f.provider != regcred.ProviderProfile:
+		return usagef("--profile and --provider exclude each other: the profile says which provider (one of AWS's own files is --set profile=NAME)")
+	}
+	f.provider = regcred.ProviderProfile
+	f.set = append(f.set, regcred.SettingProfile+"="+f.profile)
+	return nil
 }
 
 // createRequest returns the request that the flags ask for, and the names of the
@@ -126,6 +144,9 @@ may be left out where the provider knows it: see 'regcred provider describe NAME
 func (p *Program) createRequest(ctx context.Context, args []string, scope *scopeFlags, source *sourceFlags) (in client.CreateRequest, plain []string, err error) {
 	s, err := scope.scope()
 	if err != nil {
+		return in, nil, err
+	}
+	if err := source.byProfile(); err != nil {
 		return in, nil, err
 	}
 	settings, plain, err := source.settings(p.Stdin)
@@ -142,7 +163,7 @@ func (p *Program) createRequest(ctx context.Context, args []string, scope *scope
 	static := isStatic(source.provider)
 	switch {
 	case static && source.username == "":
-		return in, nil, usagef("say what its logins come from: --username, or --provider")
+		return in, nil, usagef("say what its logins come from: --username, --provider or --profile")
 	case static && in.Location == "":
 		return in, nil, usagef("a credential with a user name needs a LOCATION, such as registry.example.com")
 	case !static && source.username != "":

@@ -44,6 +44,7 @@ var denied = map[string][]string{
 // undenied are all others, with the reason.
 var undenied = map[string]string{
 	"regcred credential list":      "lists what the token may know of",
+	"regcred profile list":         "lists what the token may use",
 	"regcred provider list":        "is the same for everybody",
 	"regcred provider describe":    "is the same for everybody",
 	"regcred serve":                "is the server",

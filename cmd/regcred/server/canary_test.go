@@ -57,6 +57,10 @@ func TestNoSecretIsSaid(t *testing.T) {
 		Location: parseLocation(t, "declared.example.com"), Spelling: "declared.example.com", Provider: "static",
 		Username: "u", Password: regcred.NewSecret(canary("a declared password")),
 	}}
+	cfg.Profiles = []config.Profile{{
+		Name: "x", Provider: "ecr", Location: parseLocation(t, "123456789012.dkr.ecr.eu-west-1.amazonaws.com"), Grants: []regcred.Scope{{}},
+		Settings: map[string]string{"access-key-id": "AKIAIOSFODNN7EXAMPLE"}, References: map[string]regcred.Secret{"secret-access-key": regcred.NewSecret(canary("a profile's key"))},
+	}}
 	cfg.Targets = []config.Target{{Name: "file", DockerConfig: &config.DockerConfig{Paths: []string{file}, For: keyring.Docker}}}
 	r, stop := start(t, cfg)
 	guid := r.create("registry.example.com", regcred.Foundation, canary("a stored password")).GUID
@@ -103,6 +107,7 @@ func TestNoSecretIsSaid(t *testing.T) {
 		"check, unreachable":    {"POST", "/regcred/v1/registry_credentials/" + guid + "/actions/check", ""},
 		"update, checked":       {"PATCH", "/v3/registry_credentials/" + guid + "?check=true", `{"password": "` + canary("a checked password") + `"}`},
 		"providers":             {"GET", "/regcred/v1/providers", ""},
+		"profiles":              {"GET", "/regcred/v1/profiles", ""},
 		"provider":              {"GET", "/regcred/v1/providers/ecr", ""},
 		"create, key":           {"POST", "/v3/registry_credentials", `{"location": "eu.gcr.io", "provider": "google", "settings": {"key": "` + canary("a key that is none") + `"}}`},
 		"create, ecr":           {"POST", "/v3/registry_credentials", `{"location": "123456789012.dkr.ecr.eu-west-1.amazonaws.com", "provider": "ecr", "settings": {"access-key-id": "AKIAIOSFODNN7EXAMPLE", "secret-access-key": "` + canary("a secret access key") + `"}}`},

@@ -112,6 +112,7 @@ var credentialRoutes = []route{
 
 	{method: "GET", path: "/regcred/v1/providers", want: anyone, everybody: true},
 	{method: "GET", path: "/regcred/v1/providers/ecr", want: anyone, everybody: true},
+	{method: "GET", path: "/regcred/v1/profiles", want: anyone},
 	{method: "GET", path: "/regcred/v1/resolve?image=127.0.0.1:1/x/y{scope}", want: resolves},
 	{method: "GET", path: "/regcred/v1/docker_config?for=docker{scope}", want: releases},
 	{method: "POST", path: "/regcred/v1/kubelet/login", body: `{"image": "127.0.0.1:1/x/y"}`, want: releasesOwn, ownTokens: true},

@@ -13,7 +13,7 @@ import (
 	"regcred.dev/provider/static"
 )
 
-// providers are all that mint logins. host is that of the server's own registry.
+// providers are all that mint logins by themselves. host is that of the server's own registry.
 func (s *Server) providers(host string) []regcred.Provider {
 	return []regcred.Provider{
 		static.New(),

@@ -12,6 +12,7 @@ import (
 	"regcred.dev"
 	"regcred.dev/config"
 	"regcred.dev/imageref"
+	"regcred.dev/provider/profile"
 )
 
 var update = flag.Bool("update", false, "write docs/providers.md anew")
@@ -33,7 +34,7 @@ func TestProvidersDoc(t *testing.T) {
 		t.Fatalf("%s lacks the line %s", providersDoc, marker)
 	}
 	var b strings.Builder
-	for _, p := range (&Server{cfg: config.Default()}).providers("registry.example.com") {
+	for _, p := range append((&Server{cfg: config.Default()}).providers("registry.example.com"), new(profile.Provider)) {
 		documentProvider(&b, p.Describe())
 	}
 	if *update {

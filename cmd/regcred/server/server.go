@@ -132,6 +132,9 @@ func (s *Server) assemble(ctx context.Context, version string) error {
 	for _, p := range s.providers(host.Host()) {
 		providers[p.Describe().Name] = p
 	}
+	if providers[regcred.ProviderProfile], err = s.profiles(ctx, providers); err != nil {
+		return err
+	}
 	s.books = keyring.New(s.store.ID())
 	list := new(catalog.Catalog)
 	s.books.Log, s.books.Also = s.log, list.Apply
@@ -210,11 +213,14 @@ func (s *Server) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// serve declares the configuration's credentials, and then serves clients and runs
-// the targets: nobody sees a state that lacks what the configuration adds. It
-// returns once ctx or parts have ended, and the requests under way with them.
+// serve declares the configuration's credentials, applies its profiles, and then serves
+// clients and runs the targets: nobody sees a state that lacks what the configuration
+// adds. It returns once ctx or parts have ended, and the requests under way with them.
 func (s *Server) serve(ctx, parts context.Context, group *errgroup.Group) error {
 	if err := s.svc.Declare(ctx, declared(s.cfg.Credentials)); err != nil {
+		return ended(ctx, err)
+	}
+	if err := s.svc.ApplyProfiles(ctx); err != nil {
 		return ended(ctx, err)
 	}
 	group.Go(func() error { return s.runner.Run(parts) })
@@ -310,15 +316,10 @@ func declared(list []config.Credential) []service.Declaration {
 	}
 	out := []service.Declaration{}
 	for _, c := range list {
-		settings := map[string]regcred.Secret{}
-		for name, value := range c.Settings {
-			settings[name] = regcred.NewSecret(value)
-		}
-		maps.Copy(settings, c.References)
 		out = append(out, service.Declaration{
 			NewCredential: service.NewCredential{
 				Scope: c.Scope, Location: c.Spelling, Username: c.Username, Password: c.Password,
-				Provider: c.Provider, Settings: settings,
+				Provider: c.Provider, Settings: settingsOf(c.Settings, c.References),
 			},
 			Where: c.Where, Literal: slices.Collect(maps.Keys(c.Settings)),
 		})
