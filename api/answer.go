@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -18,25 +19,24 @@ type answer struct {
 }
 
 func (h *handler) write(w http.ResponseWriter, r *http.Request, a answer) {
-	var data []byte
+	var data bytes.Buffer
 	if a.body != nil {
-		var err error
-		if data, err = json.Marshal(a.body); err != nil {
+		// Marshal would copy a page of thousands once more.
+		if err := json.NewEncoder(&data).Encode(a.body); err != nil {
 			h.fail(w, r, err)
 			return
 		}
-		data = append(data, '\n')
 	}
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
-	if len(data) > 0 {
+	if data.Len() > 0 {
 		header.Set("Content-Type", "application/json")
 	}
 	if a.location != "" {
 		header.Set("Location", a.location)
 	}
 	w.WriteHeader(a.status)
-	_, _ = w.Write(data)
+	_, _ = w.Write(data.Bytes())
 }
 
 // errorKinds are the statuses, codes and titles of Cloud Foundry's API v3, and of

@@ -47,6 +47,7 @@ var rules = []rule{
 	{packages: "internal/web", imports: "regcred"},
 	{packages: "internal/tlsfiles", imports: "regcred"},
 	{packages: "internal/stall"},
+	{packages: "internal/gcpace"},
 	{packages: "internal/flock", libraries: "golang.org/x/sys/unix"},
 	{packages: "internal/prompt", libraries: "golang.org/x/term"},
 	{packages: "provider/regcred", imports: "regcred imageref token"},
