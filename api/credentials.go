@@ -179,7 +179,7 @@ func (h *handler) resource(c service.Credential) client.Credential {
 		Location: c.Spelling, Canonical: c.Location.String(), Username: c.LoginUser,
 		Scope: c.Scope.Level().String(), Relationships: client.RelationshipsOf(c.Scope),
 		Metadata: client.Metadata{Labels: orEmpty(c.Labels), Annotations: orEmpty(c.Annotations)},
-		Links:    links, Provider: c.Provider, Settings: c.Settings, Origin: c.Origin, Login: login(c.Login), Warnings: c.Warnings,
+		Links:    links, Provider: c.Provider, Settings: c.Settings, SettingsHidden: c.SettingsHidden, Origin: c.Origin, Login: login(c.Login), Warnings: c.Warnings,
 	}
 }
 

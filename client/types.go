@@ -23,8 +23,11 @@ type Credential struct {
 	Links         map[string]Link   `json:"links"`
 	Provider      string            `json:"provider"`
 	Settings      map[string]string `json:"settings,omitempty"`
-	Origin        string            `json:"origin"`
-	Login         *Login            `json:"login"`
+	// SettingsHidden says that there are settings which are not shown to the caller, since
+	// they are, or in a list may be, about the server itself.
+	SettingsHidden bool   `json:"settings_hidden,omitempty"`
+	Origin         string `json:"origin"`
+	Login          *Login `json:"login"`
 	// Warnings are what is to be known of the change that this answers.
 	Warnings []string `json:"warnings,omitempty"`
 }

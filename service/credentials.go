@@ -38,6 +38,8 @@ type Credential struct {
 	LoginUser string
 	// Login is nil where there is none, and nothing to say of it.
 	Login *LoginState
+	// SettingsHidden says that it has settings which the caller is not shown.
+	SettingsHidden bool
 	// Warnings are what its user should know of the change just made.
 	Warnings []string
 }
@@ -231,9 +233,15 @@ func (s *Service) current(ctx context.Context, caller regcred.Caller, c regcred.
 }
 
 // View adds the state of its login to a credential that the caller may read, and
-// leaves its secrets out. What an issuer says of the server itself is for admins.
+// leaves its secrets out. Where it uses or directs the server itself, its settings and what
+// its issuer says are for admins: they tell of roles, endpoints and files. Without its
+// secrets, as in a list, a credential counts as such unless its settings say otherwise.
 func (s *Service) View(caller regcred.Caller, c regcred.Credential) Credential {
 	v := Credential{Credential: c.Public(), LoginUser: c.Username}
+	foreign := s.ownMeans(caller, c) != nil
+	if foreign && len(c.Settings) > 0 {
+		v.Settings, v.SettingsHidden = nil, true
+	}
 	status, known := s.o.Refresher.Status(c.GUID)
 	entry, ok := s.o.Books.Now().Get(c.GUID)
 	if ok && entry.Login != nil {
@@ -247,8 +255,7 @@ func (s *Service) View(caller regcred.Caller, c regcred.Credential) Credential {
 		if v.Login.Problem != "" {
 			v.Login.Problem = s.toldOf(caller, c, status.Code, status.Problem)
 		}
-		// In a list the secrets are not there, by which one's own is told apart.
-		if v.Login.Problem != "" && s.ownMeans(caller, c) != nil {
+		if v.Login.Problem != "" && foreign {
 			v.Login.Problem = "no login could be minted: get this credential by itself for the reason, or ask an admin"
 		}
 	}

@@ -40,7 +40,7 @@ type issuer struct {
 }
 
 func (*issuer) Describe() regcred.ProviderInfo {
-	return regcred.ProviderInfo{Name: "issuer", Shared: true, Fields: []regcred.Field{{Name: "key", Secret: true}}}
+	return regcred.ProviderInfo{Name: "issuer", Shared: true, Fields: []regcred.Field{{Name: "key", Secret: true}, {Name: "role"}}}
 }
 
 func (i *issuer) Check(c regcred.Credential) error { return i.Describe().CheckFields(c) }

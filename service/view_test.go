@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"regcred.dev"
+	"regcred.dev/catalog"
 	"regcred.dev/service"
 )
 
@@ -35,4 +36,60 @@ func TestProblemsOfTheServer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSettingsOfTheServer: the settings of what uses the server itself are for admins; those
+// of all else are for whoever may read it, whose location and user name everybody sees.
+func TestSettingsOfTheServer(t *testing.T) {
+	bubble(t, nil, func(b bench) {
+		b.issuer.usesOf = func(c regcred.Credential) []string {
+			if c.Secrets["key"].IsZero() {
+				return []string{"the server's own identity"}
+			}
+			return nil
+		}
+		for name, test := range map[string]struct {
+			key          string
+			get, list    bool // shown to others than admins
+			hasNoSetting bool
+		}{
+			"the server's":             {},
+			"its own":                  {key: "k", get: true},
+			"the server's, no setting": {hasNoSetting: true, get: true, list: true},
+		} {
+			in := service.NewCredential{
+				Scope: regcred.Foundation, Location: strings.NewReplacer(" ", "-", "'", "", ",", "").Replace(name) + ".example.com", Provider: "issuer",
+				Settings: map[string]regcred.Secret{},
+			}
+			if !test.hasNoSetting {
+				in.Settings["role"] = regcred.NewSecret("arn:aws:iam::4711:role/server")
+			}
+			if test.key != "" {
+				in.Settings["key"] = regcred.NewSecret(test.key)
+			}
+			c, err := b.CreateCredential(b.Context(), regcred.Local, in)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for who, caller := range map[string]regcred.Caller{
+				"admin": regcred.Local, "auditor": {Name: "a", Role: regcred.RoleAuditor}, "reader": {Name: "r", Role: regcred.RoleReader},
+				"developer": {Name: "d", Role: regcred.RoleSpaceDeveloper, Scope: places['D']},
+			} {
+				got, err := b.Get(b.Context(), caller, c.GUID)
+				if err != nil {
+					b.Fatal(err)
+				}
+				page, _, err := b.List(b.Context(), caller, catalog.Query{GUIDs: []string{c.GUID}, Limit: 1})
+				if err != nil || len(page) != 1 {
+					b.Fatal(page, err)
+				}
+				for how, v := range map[string]service.Credential{"get": got, "list": b.View(caller, page[0])} {
+					shown := who == "admin" || map[string]bool{"get": test.get, "list": test.list}[how]
+					if v.SettingsHidden == shown || (v.Settings["role"] != "") != (shown && !test.hasNoSetting) || v.Location != c.Location {
+						b.Errorf("%s, %s by %s: %+v", name, how, who, v)
+					}
+				}
+			}
+		}
+	})
 }

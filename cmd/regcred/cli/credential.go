@@ -159,5 +159,8 @@ func showCredential(w io.Writer, c client.Credential) {
 	for _, key := range slices.Sorted(maps.Keys(c.Settings)) {
 		rows = append(rows, []string{"setting:", key + "=" + c.Settings[key]})
 	}
+	if c.SettingsHidden {
+		rows = append(rows, []string{"setting:", "(shown to admins only)"})
+	}
 	columns(w, rows)
 }
