@@ -15,64 +15,38 @@ import (
 // where its digest is known before its content is read: each byte is then written
 // once, to where it stays.
 type DirectPutter interface {
-	// PutDirect stores the content of r, of size bytes, in place of any that is
-	// there, if the condition holds. Content of another digest is never stored. What a
-	// call that failed has sent already, a later one for the same key may spare.
-	//
-	// Memory that is shared by all calls holds what was read and not sent yet: r has to
-	// be fast, a file rather than a client.
+	// PutStream stores the content of r, of size bytes, in place of any that is there,
+	// if the condition holds. Content of another digest is never stored. r may be a
+	// client, however slow: what is waited for is in memory of the call's own, so that
+	// only some go on at once.
 	//
 	// Errors: Invalid where the content has another digest or size; TooLarge over what
-	// the storage takes; Exists or Stale where the condition does not hold.
-	PutDirect(ctx context.Context, key string, d digest.Digest, size int64, r io.Reader, c Condition) error
-
-	// PutStream is PutDirect for what a client sends, however slowly. What it waits for
-	// is in memory of its own, so that only some go on at once.
-	//
-	// Errors: those of PutDirect; ErrNoRoom, before anything is read, where there is no
-	// memory for it now: an upload takes the content then.
+	// the storage takes; Exists or Stale where the condition does not hold; ErrNoRoom,
+	// before anything is read, where there is no memory for it now: an upload takes the
+	// content then.
 	PutStream(ctx context.Context, key string, d digest.Digest, size int64, r io.Reader, c Condition) error
 }
 
 // ErrNoRoom is an error of DirectPutter.PutStream.
 var ErrNoRoom = errors.New("no memory is left for another stream")
 
-// Direct is a Storage whose PushBlob sends content straight to where it stays, where
-// the Blobs are a DirectPutter and the size is known. It is for who publishes files of
-// his own: see PutDirect.
-type Direct struct{ *Storage }
-
-// PushBlob implements ociregistry.Interface. Content that is there already is read and
-// checked all the same: who does not have it gets no link to it.
-func (d Direct) PushBlob(ctx context.Context, repo string, desc ociregistry.Descriptor, r io.Reader) (ociregistry.Descriptor, error) {
-	putter, ok := d.cache.Blobs.(DirectPutter)
-	if !ok || desc.Size < 0 {
-		return d.Storage.PushBlob(ctx, repo, desc, r)
-	}
-	if err := d.pushDirect(ctx, repo, desc, r, putter.PutDirect); err != nil {
-		return ociregistry.Descriptor{}, err
-	}
-	return ociregistry.Descriptor{MediaType: mediaTypeBlob, Digest: desc.Digest, Size: desc.Size}, nil
-}
-
 // pushStream sends what a client pushes straight to where it stays, and reports whether
-// it did. Where that cannot be done, nothing is read and there is no error.
+// it did. Where that cannot be done, nothing is read and there is no error. Content that
+// is there already is read and checked all the same: who does not have it gets no link
+// to it.
 func (s *Storage) pushStream(ctx context.Context, repo string, desc ociregistry.Descriptor, r io.Reader) (stored bool, err error) {
 	putter, ok := s.cache.Blobs.(DirectPutter)
 	if !ok || desc.Size < 0 {
 		return false, nil
 	}
-	err = s.pushDirect(ctx, repo, desc, r, putter.PutStream)
+	err = s.pushDirect(ctx, repo, desc, r, putter)
 	if errors.Is(err, ErrNoRoom) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// put is PutDirect or PutStream of a DirectPutter.
-type put func(ctx context.Context, key string, d digest.Digest, size int64, r io.Reader, c Condition) error
-
-func (s *Storage) pushDirect(ctx context.Context, repo string, desc ociregistry.Descriptor, r io.Reader, put put) error {
+func (s *Storage) pushDirect(ctx context.Context, repo string, desc ociregistry.Descriptor, r io.Reader, to DirectPutter) error {
 	if err := checkRepository(repo); err != nil {
 		return err
 	}
@@ -82,7 +56,7 @@ func (s *Storage) pushDirect(ctx context.Context, repo string, desc ociregistry.
 	if err := s.admitLink(ctx, repo, blobKey(repo, desc.Digest), link{Size: desc.Size}); err != nil {
 		return err
 	}
-	if err := s.putContent(ctx, desc, r, put); err != nil {
+	if err := s.putContent(ctx, desc, r, to); err != nil {
 		return err
 	}
 	return s.linkBlob(ctx, repo, ociregistry.Descriptor{MediaType: mediaTypeBlob, Digest: desc.Digest, Size: desc.Size})
@@ -90,7 +64,7 @@ func (s *Storage) pushDirect(ctx context.Context, repo string, desc ociregistry.
 
 // putContent stores content, where it is not there yet or of another size and so
 // damaged.
-func (s *Storage) putContent(ctx context.Context, desc ociregistry.Descriptor, r io.Reader, put put) error {
+func (s *Storage) putContent(ctx context.Context, desc ociregistry.Descriptor, r io.Reader, to DirectPutter) error {
 	if err := s.reprieve(ctx, desc.Digest); err != nil {
 		return err
 	}
@@ -104,7 +78,7 @@ func (s *Storage) putContent(ctx context.Context, desc ociregistry.Descriptor, r
 	case err != nil:
 		return err
 	}
-	err = put(ctx, contentKey(desc.Digest), desc.Digest, desc.Size, r, condition)
+	err = to.PutStream(ctx, contentKey(desc.Digest), desc.Digest, desc.Size, r, condition)
 	if regcred.CodeOf(err) == regcred.Invalid && err != nil {
 		return ociregistry.NewError(err.Error(), ociregistry.ErrDigestInvalid.Code(), nil)
 	}

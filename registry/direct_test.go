@@ -2,12 +2,9 @@ package registry_test
 
 import (
 	"context"
-	"errors"
 	"io"
-	"strings"
 	"testing"
 
-	"cuelabs.dev/go/oci/ociregistry"
 	"github.com/opencontainers/go-digest"
 
 	"regcred.dev"
@@ -18,7 +15,7 @@ import (
 // putter is a directory that takes content directly, and counts.
 type putter struct {
 	*blob.Dir
-	direct, uploads, streams int
+	streams int
 	// room is how many streams there is memory for, one after the other.
 	room int
 }
@@ -29,15 +26,6 @@ func (p *putter) PutStream(ctx context.Context, key string, d digest.Digest, siz
 	}
 	p.room--
 	p.streams++
-	return p.put(ctx, key, d, size, r, c)
-}
-
-func (p *putter) PutDirect(ctx context.Context, key string, d digest.Digest, size int64, r io.Reader, c registry.Condition) error {
-	p.direct++
-	return p.put(ctx, key, d, size, r, c)
-}
-
-func (p *putter) put(ctx context.Context, key string, d digest.Digest, size int64, r io.Reader, c registry.Condition) error {
 	data, err := io.ReadAll(r)
 	if err != nil {
 		return err
@@ -48,69 +36,38 @@ func (p *putter) put(ctx context.Context, key string, d digest.Digest, size int6
 	return p.Put(ctx, key, data, c)
 }
 
-func (p *putter) CreateUpload(ctx context.Context, id string) (registry.Upload, error) {
-	p.uploads++
-	return p.Dir.CreateUpload(ctx, id)
-}
-
-func TestDirect(t *testing.T) {
-	dir, err := blob.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
+// TestStreamRepeated sends content that is there already: it is stored no more, linked
+// for who has it alone, and stored anew where it is damaged.
+func TestStreamRepeated(t *testing.T) {
+	u, p := newStreaming(t)
+	const content = "content"
+	d := digest.FromString(content)
+	post := func(repo, content string) answer {
+		return u.h.do(t, u.admin, call{method: "POST", path: "/v2/" + repo + "/blobs/uploads/?digest=" + d.String(), body: content})
 	}
-	t.Cleanup(func() { _ = dir.Close() })
-	p := &putter{Dir: dir}
-	s := registry.Direct{Storage: registry.NewStorage(p, registry.StorageOptions{})}
-	push := func(repo, content string, d digest.Digest, size int64) error {
-		_, err := s.PushBlob(t.Context(), repo, ociregistry.Descriptor{Digest: d, Size: size}, strings.NewReader(content))
-		return err
-	}
-	has := func(repo string, d digest.Digest) bool {
-		_, err := s.ResolveBlob(t.Context(), repo, d)
+	u.want("content", post("a", content), 201, "")
+	has := func(repo string) bool {
+		_, err := u.h.storage.ResolveBlob(t.Context(), repo, d)
 		return err == nil
 	}
-	d := digest.FromString("content")
-	if err := push("a", "another", d, 7); !errors.Is(err, ociregistry.ErrDigestInvalid) || has("a", d) {
-		t.Errorf("other content: %v", err)
+	for name, other := range map[string]string{"other": "another", "longer": content + "!", "shorter": "conten"} {
+		if a := post("b", other); a.status != 400 || has("b") {
+			t.Errorf("%s: %d %s, and a link: %v", name, a.status, a.body, has("b"))
+		}
 	}
-	if err := push("a", "content", d, 7); err != nil || !has("a", d) {
-		t.Errorf("content: %v", err)
+	before := p.streams
+	u.want("the same", post("b", content), 201, "")
+	if p.streams != before || !has("b") {
+		t.Errorf("%d streams for what is there", p.streams-before)
 	}
-	if p.direct != 2 || p.uploads != 0 {
-		t.Errorf("%d were put directly, %d uploaded", p.direct, p.uploads)
-	}
-
-	// It is there: sent no more, linked for who has it alone.
-	if err := push("b", "another", d, 7); !errors.Is(err, ociregistry.ErrDigestInvalid) || has("b", d) {
-		t.Errorf("a link without the content: %v", err)
-	}
-	if err := push("b", "content!", d, 7); !errors.Is(err, ociregistry.ErrSizeInvalid) || has("b", d) {
-		t.Errorf("a link with longer content: %v", err)
-	}
-	if err := push("b", "content", d, 7); err != nil || !has("b", d) || p.direct != 2 {
-		t.Errorf("the same content: %v", err)
-	}
-	blob, err := s.GetBlob(t.Context(), "b", d)
-	if err != nil {
+	if err := u.h.blobs.Put(t.Context(), "blobs/sha256/"+d.Encoded()[:2]+"/"+d.Encoded(), []byte("cont"), registry.Condition{}); err != nil {
 		t.Fatal(err)
 	}
-	defer blob.Close()
-	if got, err := io.ReadAll(blob); err != nil || string(got) != "content" {
-		t.Errorf("it reads %q, %v", got, err)
+	u.want("damaged", post("c", content), 201, "")
+	if p.streams != before+1 {
+		t.Errorf("%d streams for what is damaged", p.streams-before)
 	}
-
-	// Of another size it is damaged, and stored anew.
-	if err := dir.Put(t.Context(), "blobs/sha256/"+d.Encoded()[:2]+"/"+d.Encoded(), []byte("cont"), registry.Condition{}); err != nil {
-		t.Fatal(err)
-	}
-	if err := push("c", "content", d, 7); err != nil || p.direct != 3 {
-		t.Errorf("damaged content: %v", err)
-	}
-
-	if err := push("d", "unknown", digest.FromString("unknown"), -1); err != nil || p.uploads != 1 {
-		t.Errorf("content of unknown size: %v", err)
-	}
-	if err := push("NO", "content", d, 7); !errors.Is(err, ociregistry.ErrNameInvalid) {
-		t.Errorf("no repository: %v", err)
+	if a := u.h.do(t, u.admin, call{method: "GET", path: "/v2/c/blobs/" + d.String()}); a.body != content {
+		t.Errorf("it reads %q", a.body)
 	}
 }

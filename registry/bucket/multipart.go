@@ -24,7 +24,8 @@ import (
 	"regcred.dev/registry"
 )
 
-// PutDirect implements registry.DirectPutter. An object of more than one part is sent
+// PutDirect is PutStream for a reader that is fast, such as a file: memory that all calls
+// share holds what was read and not sent yet. An object of more than one part is sent
 // in several requests at once, each with the CRC-32C of its part, which the server
 // checks. Parts that an earlier call for the same content has sent are not sent again
 // where the server tells their CRC-32C.

@@ -16,13 +16,12 @@ import (
 	"regcred.dev/registry"
 )
 
-// TestStorage keeps a registry in a bucket that fails now and then. Without a spool
-// content goes straight to where it stays.
+// TestStorage keeps a registry in a bucket that fails now and then.
 func TestStorage(t *testing.T) {
 	s := s3test.Start(t)
 	o := options(t, s, s.Proxy(t, s3test.Faults{Rate: 0.1, Seed: 3}).Endpoint)
-	o.Prefix, o.Spool = "images", nil
-	storage := registry.Direct{Storage: registry.NewStorage(open(t, o), registry.StorageOptions{})}
+	o.Prefix = "images"
+	storage := registry.NewStorage(open(t, o), registry.StorageOptions{})
 	layer := string(random(1, 12<<20))
 	config := "{}"
 	for _, content := range []string{layer, config} {
