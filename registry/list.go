@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
 
 	"cuelabs.dev/go/oci/ociregistry"
 	"github.com/opencontainers/go-digest"
@@ -57,23 +58,79 @@ func (s *Storage) Tags(ctx context.Context, repo, startAfter string) iter.Seq2[s
 // not exist has none. The descriptors are in the order of their digests.
 // Errors: ErrNameInvalid, ErrDigestInvalid.
 func (s *Storage) Referrers(ctx context.Context, repo string, subject digest.Digest, artifactType string) iter.Seq2[ociregistry.Descriptor, error] {
+	return s.ReferrersAfter(ctx, repo, subject, artifactType, "")
+}
+
+// ReferrersAfter is Referrers from the first digest that is greater than one. Each entry
+// of the list says what its manifest is: that one is not read.
+func (s *Storage) ReferrersAfter(ctx context.Context, repo string, subject digest.Digest, artifactType string, after digest.Digest) iter.Seq2[ociregistry.Descriptor, error] {
 	return func(yield func(ociregistry.Descriptor, error) bool) {
 		if err := errors.Join(checkRepository(repo), checkDigest(subject)); err != nil {
 			yield(ociregistry.Descriptor{}, err)
 			return
 		}
-		for info, err := range s.blobs.List(ctx, referrersPrefix(repo, subject), "") {
-			var desc ociregistry.Descriptor
-			if err == nil {
-				_, err = s.readJSON(ctx, info.Key, &desc)
-			}
-			if err != nil && regcred.CodeOf(err) == regcred.NotFound {
-				continue // deleted meanwhile
-			}
-			if err == nil && artifactType != "" && desc.ArtifactType != artifactType {
+		prefix := referrersPrefix(repo, subject)
+		from := ""
+		if after != "" {
+			from = prefix + strings.Replace(after.String(), ":", "/", 1)
+		}
+		for entry, err := range readAhead(ctx, s.blobs.List(ctx, prefix, from), s.readReferrer) {
+			if err == nil && (entry == nil || artifactType != "" && entry.ArtifactType != artifactType) {
 				continue
 			}
-			if !yield(desc, err) || err != nil {
+			if err != nil {
+				yield(ociregistry.Descriptor{}, err)
+				return
+			}
+			if !yield(*entry, nil) {
+				return
+			}
+		}
+	}
+}
+
+// readReferrer reads an entry of a list of referrers; nil is one that was deleted
+// meanwhile.
+func (s *Storage) readReferrer(ctx context.Context, info Info) (*ociregistry.Descriptor, error) {
+	desc, err := recall(ctx, s.cache, info.Key, parseJSON[ociregistry.Descriptor])
+	if err != nil {
+		return nil, ignore(regcred.NotFound, err)
+	}
+	return &desc, nil
+}
+
+// readAhead yields what read makes of the elements of a sequence, in their order, and
+// reads some at a time. After an error it ends.
+func readAhead[T, R any](ctx context.Context, all iter.Seq2[T, error], read func(context.Context, T) (R, error)) iter.Seq2[R, error] {
+	return func(yield func(R, error) bool) {
+		var none R
+		next, stop := iter.Pull2(all)
+		defer stop()
+		for {
+			var some []T
+			for len(some) < workers {
+				v, err, more := next()
+				if err != nil {
+					yield(none, err)
+					return
+				}
+				if !more {
+					break
+				}
+				some = append(some, v)
+			}
+			results, errs := make([]R, len(some)), make([]error, len(some))
+			var wg sync.WaitGroup
+			for i, v := range some {
+				wg.Go(func() { results[i], errs[i] = read(ctx, v) })
+			}
+			wg.Wait()
+			for i := range some {
+				if !yield(results[i], errs[i]) || errs[i] != nil {
+					return
+				}
+			}
+			if len(some) < workers {
 				return
 			}
 		}

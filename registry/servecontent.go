@@ -220,15 +220,12 @@ const referrersPage = 4 << 20
 // referrers answers with an index of the manifests that refer to one.
 func (s *Server) referrers(w http.ResponseWriter, r *http.Request, q request) error {
 	query := r.URL.Query()
-	artifactType, last := query.Get("artifactType"), query.Get("last")
+	artifactType, last := query.Get("artifactType"), digest.Digest(query.Get("last"))
 	list := []json.RawMessage{}
 	size := 0
-	for desc, err := range s.storage.Referrers(r.Context(), q.repo, q.digest, artifactType) {
+	for desc, err := range s.storage.ReferrersAfter(r.Context(), q.repo, q.digest, artifactType, last) {
 		if err != nil {
 			return err
-		}
-		if desc.Digest.String() <= last {
-			continue
 		}
 		data, err := json.Marshal(desc)
 		if err != nil {
