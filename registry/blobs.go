@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"io"
 	"iter"
 	"net/url"
@@ -87,6 +88,10 @@ type Stamp struct {
 	Size         int64 // bytes
 	ChangedAt    time.Time
 }
+
+// ErrNoSpace is in the errors of Put, and of what an Upload does, where the storage is
+// full: what is deleted makes room.
+var ErrNoSpace = errors.New("no space left")
 
 // MaxSmall bounds what Put stores and Read returns, in bytes. It is the size
 // that the OCI distribution specification asks registries to accept of a

@@ -1,12 +1,15 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync/atomic"
 
 	"regcred.dev"
@@ -47,9 +50,10 @@ type usage struct {
 
 // account is something that a quota is for.
 type account struct {
-	key   string
-	name  string // for people
-	quota int64
+	key     string
+	name    string // of the quota, for people
+	setting string // where it is configured
+	quota   int64
 	// count adds up what it holds.
 	count func(context.Context) (int64, error)
 }
@@ -60,13 +64,13 @@ func (s *Storage) accounts(repo string) []account {
 	var list []account
 	if rule.Quota > 0 {
 		list = append(list, account{
-			key: repositoryUsagePrefix + escapeRepository(repo), name: "repository " + repo, quota: rule.Quota,
+			key: repositoryUsagePrefix + escapeRepository(repo), name: "the quota of repository " + repo, setting: "registry.repositories, quota", quota: rule.Quota,
 			count: func(ctx context.Context) (int64, error) { return s.countRepository(ctx, repo) },
 		})
 	}
 	if quota := s.policy.scopeQuota(rule.Scope); quota > 0 {
 		list = append(list, account{
-			key: scopeUsagePrefix + scopeHash(rule.Scope), name: "all of " + rule.Scope.String(), quota: quota,
+			key: scopeUsagePrefix + scopeHash(rule.Scope), name: "the quota that all repositories of " + rule.Scope.String() + " share", setting: "registry.repositories, scope_quota", quota: quota,
 			count: func(ctx context.Context) (int64, error) { return s.countScope(ctx, rule.Scope) },
 		})
 	}
@@ -93,14 +97,19 @@ func (p Policy) scopeQuota(scope regcred.Scope) int64 {
 }
 
 // most returns how large content can be at all by a repository's quotas, in bytes.
-func (p Policy) most(repo string) int64 {
-	rule, most := p.For(repo), int64(math.MaxInt64)
-	for _, quota := range []int64{rule.Quota, p.scopeQuota(rule.Scope)} {
-		if quota > 0 {
-			most = min(most, quota)
-		}
+func (s *Storage) most(repo string) int64 {
+	most := int64(math.MaxInt64)
+	for _, a := range s.accounts(repo) {
+		most = min(most, a.quota)
 	}
 	return most
+}
+
+// overMost is the error where an upload alone is larger than most allows.
+func (s *Storage) overMost(repo string) error {
+	accounts := s.accounts(repo)
+	least := slices.MinFunc(accounts, func(a, b account) int { return cmp.Compare(a.quota, b.quota) })
+	return regcred.Errorf(regcred.Denied, "%s is %d bytes, and the upload alone has more: have it raised (%s)", least.name, least.quota, least.setting)
 }
 
 // charge returns what a link counts, in bytes.
@@ -144,8 +153,8 @@ func (a account) check(held, size int64) error {
 	if size <= 0 || held+size <= a.quota {
 		return nil
 	}
-	return regcred.Errorf(regcred.Denied, "the quota of %s is %d bytes, of which %d are used: %d more do not fit; delete something, or have the quota raised",
-		a.name, a.quota, max(held, 0), size)
+	return regcred.Errorf(regcred.Denied, "%s is %d bytes, of which %d are used, and %d more do not fit: delete images that nobody needs, or have it raised (%s)",
+		a.name, a.quota, max(held, 0), size, a.setting)
 }
 
 // reserve counts bytes that a repository is about to hold. Errors: Denied where that
@@ -163,12 +172,17 @@ func (s *Storage) reserve(ctx context.Context, repo string, size int64) error {
 	return nil
 }
 
-// release counts bytes that a repository no longer holds.
+// release counts bytes that a repository no longer holds. On a full disk that waits for
+// the next collection.
 func (s *Storage) release(ctx context.Context, repo string, size int64) error {
 	if size == 0 {
 		return nil
 	}
-	return s.reserve(context.WithoutCancel(ctx), repo, -size)
+	err := s.reserve(context.WithoutCancel(ctx), repo, -size)
+	if errors.Is(err, ErrNoSpace) {
+		return nil
+	}
+	return err
 }
 
 // charge adds bytes to what an account holds.
@@ -185,7 +199,7 @@ func (s *Storage) charge(ctx context.Context, a account, size int64) error {
 			return err
 		}
 	}
-	return regcred.Errorf(regcred.Unavailable, "too many push to %s at once: try again", a.name)
+	return regcred.Errorf(regcred.Unavailable, "too many pushes count for %s at once: try again", a.name)
 }
 
 // findUsage reads what an account holds, or counts it where that was never done, and

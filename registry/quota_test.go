@@ -97,13 +97,26 @@ func TestScopeQuota(t *testing.T) {
 		{Pattern: "more/*", Scope: acme, ScopeQuota: 900},
 	}})
 	pushBlob(t, s, "acme/a", hundred("one"))
-	refused(t, tryPush(t, s, "acme/a", hundred("two")), "repository acme/a")
+	refused(t, tryPush(t, s, "acme/a", hundred("two")), "the quota of repository acme/a is 150 bytes, of which 100 are used, and 100 more do not fit", "quota)")
 	pushBlob(t, s, "acme/b", hundred("one"))
 	for _, repo := range []string{"acme/c", "also/c", "more/c"} {
-		refused(t, tryPush(t, s, repo, hundred("one")), "organization acme", "250", "200")
+		refused(t, tryPush(t, s, repo, hundred("one")), "the quota that all repositories of organization acme share is 250 bytes, of which 200 are used", "scope_quota)")
 	}
 	pushBlob(t, s, "other", hundred("one"))
 	pushBlob(t, s, "also/c", "fifty bytes at most")
+
+	// An upload of unknown size is refused by the least quota.
+	for repo, words := range map[string]string{
+		"acme/a": "the quota of repository acme/a is 150 bytes, and the upload alone has more: have it raised (registry.repositories, quota)",
+		"also/c": "the quota that all repositories of organization acme share is 250 bytes, and the upload alone has more: have it raised (registry.repositories, scope_quota)",
+	} {
+		up, err := s.PushBlobChunked(t.Context(), repo, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = up.Write([]byte(strings.Repeat("x", 251)))
+		refused(t, err, words)
+	}
 }
 
 // TestQuotaAtOnce pushes from many sides, through two storages as two processes would:
@@ -182,7 +195,7 @@ func TestQuotaAnswer(t *testing.T) {
 	h := newPolicyHarness(t, registry.Policy{{Pattern: "*", Quota: 50}})
 	content := hundred("x")
 	got := h.do(t, h.admin(t), call{method: "POST", path: "/v2/a/blobs/uploads/?digest=" + digest.FromString(content).String(), body: content})
-	if got.status != http.StatusForbidden || got.code() != "DENIED" || !strings.Contains(got.body, "quota of repository a, or of its scope, is 50 bytes") {
+	if got.status != http.StatusForbidden || got.code() != "DENIED" || !strings.Contains(got.body, "the quota of repository a is 50 bytes, and the upload alone has more: have it raised") {
 		t.Errorf("%d %s", got.status, got.body)
 	}
 }

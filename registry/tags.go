@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"path"
 	"slices"
 
@@ -94,11 +95,11 @@ func (s *Storage) moveTag(ctx context.Context, repo, tag string, desc ociregistr
 	return errTagContended(repo, tag)
 }
 
-// dropTag deletes a tag and remembers what it pointed at. Errors: Stale where it was
-// moved meanwhile.
+// dropTag deletes a tag and remembers what it pointed at, unless the disk is full: what
+// makes room must not need any. Errors: Stale where it was moved meanwhile.
 func (s *Storage) dropTag(ctx context.Context, repo, tag string, old pointer, condition Condition) error {
 	if old.Digest != "" {
-		if err := s.remember(ctx, repo, tag, old); err != nil {
+		if err := s.remember(ctx, repo, tag, old); err != nil && !errors.Is(err, ErrNoSpace) {
 			return err
 		}
 	}

@@ -62,7 +62,7 @@ func (s *Storage) createUpload(ctx context.Context, repo string, algorithm diges
 		return nil, err
 	}
 	return &blobWriter{
-		ctx: ctx, s: s, repo: repo, id: id, up: up, most: s.policy.most(repo),
+		ctx: ctx, s: s, repo: repo, id: id, up: up, most: s.most(repo),
 		start: -1, hash: algorithm.Hash(), algorithm: algorithm,
 	}, nil
 }
@@ -87,7 +87,7 @@ func (s *Storage) PushBlobChunkedResume(ctx context.Context, repo, id string, of
 	}
 	kept := s.hashes.take(id, up.Size())
 	return &blobWriter{
-		ctx: ctx, s: s, repo: repo, id: id, up: up, most: s.policy.most(repo),
+		ctx: ctx, s: s, repo: repo, id: id, up: up, most: s.most(repo),
 		start: offset, hash: kept.hash, algorithm: kept.algorithm,
 	}, nil
 }
@@ -138,8 +138,7 @@ func (w *blobWriter) Write(p []byte) (int, error) {
 	}
 	w.start = -1
 	if int64(len(p)) > w.most-w.up.Size() {
-		err := regcred.Errorf(regcred.Denied, "the quota of repository %s, or of its scope, is %d bytes, and the upload has more: have the quota raised", w.repo, w.most)
-		return 0, errors.Join(err, w.Cancel())
+		return 0, errors.Join(w.s.overMost(w.repo), w.Cancel())
 	}
 	n, err := w.up.Write(p)
 	if w.hash != nil {

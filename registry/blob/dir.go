@@ -305,12 +305,20 @@ func writeError(key string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return regcred.Errorf(regcred.Unavailable, "cannot store %s: the disk of the registry is full", key)
+		return noSpace{regcred.Errorf(regcred.Unavailable, "cannot store %s: the disk of the registry is full", key)}
 	case errors.Is(err, syscall.EFBIG):
-		return regcred.Errorf(regcred.Unavailable, "cannot store %s: the file system of the registry, or a limit on its process (ulimit -f), allows no file that large", key)
+		return noSpace{regcred.Errorf(regcred.Unavailable, "cannot store %s: the file system of the registry, or a limit on its process (ulimit -f), allows no file that large", key)}
 	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR),
 		errors.Is(err, syscall.EEXIST), errors.Is(err, syscall.ENOTEMPTY):
 		return regcred.Errorf(regcred.Invalid, "cannot store %s: one of the keys is a directory of the other", key)
 	}
 	return err
 }
+
+// noSpace is an error that is registry.ErrNoSpace too.
+type noSpace struct{ error }
+
+func (e noSpace) Unwrap() error { return e.error }
+
+// Is implements the interface of errors.Is.
+func (e noSpace) Is(target error) bool { return target == registry.ErrNoSpace }
