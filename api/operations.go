@@ -179,9 +179,9 @@ func (h *handler) createToken(r call) (answer, error) {
 	}
 	var expires time.Time
 	if in.Lifetime != "" {
-		d, err := time.ParseDuration(in.Lifetime)
-		if err != nil || d <= 0 {
-			return answer{}, regcred.Errorf(regcred.Invalid, "lifetime: write a duration such as 720h")
+		d, ok := regcred.ParseDuration(in.Lifetime)
+		if !ok {
+			return answer{}, regcred.Errorf(regcred.Invalid, "Lifetime must be a duration such as 90d or 12h")
 		}
 		expires = time.Now().Add(d)
 	}

@@ -309,7 +309,7 @@ type TokenRequest struct {
 	// Repositories are those that a puller or pusher is for: "acme/app", "acme/*" for all
 	// below acme; none means all of its scope.
 	Repositories []string `json:"repositories,omitempty"`
-	// Lifetime is a Go duration such as "720h"; "" means that it never expires.
+	// Lifetime is a duration such as "90d" or "12h"; "" means that it never expires.
 	Lifetime string `json:"lifetime,omitempty"`
 }
 

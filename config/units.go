@@ -4,38 +4,21 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"regcred.dev"
 )
 
-// duration reads a duration as ParseDuration does. Nothing is 0; anything that is not
-// positive is a problem.
+// duration reads a duration as regcred.ParseDuration does. Nothing is 0; anything that is
+// not positive is a problem.
 func (p *parser) duration(key string, t text) time.Duration {
 	if t.value == "" {
 		return 0
 	}
-	d, ok := ParseDuration(t.value)
+	d, ok := regcred.ParseDuration(t.value)
 	if !ok {
 		p.problem(t.line, "%s: write a duration such as 12h, 30m or 7d", key)
 	}
 	return d
-}
-
-// ParseDuration reads a Go duration, or a number of days such as 30d, which Go's syntax
-// does not have. It reports false for anything else, and what is not positive.
-func ParseDuration(s string) (time.Duration, bool) {
-	d, err := time.ParseDuration(s)
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		var n int64
-		if n, err = strconv.ParseInt(days, 10, 32); err == nil {
-			d = time.Duration(n) * 24 * time.Hour
-			if d/(24*time.Hour) != time.Duration(n) {
-				err = strconv.ErrRange
-			}
-		}
-	}
-	if err != nil || d <= 0 {
-		return 0, false
-	}
-	return d, true
 }
 
 // units of sizes, longest suffix first.

@@ -78,14 +78,14 @@ func (*Provider) Describe() regcred.ProviderInfo {
 			{
 				Name:    settingLifetime,
 				Doc:     "How long a login is taken to live, which the protocol does not say; after half of it the helper is asked again. Where the secret is a JWT that expires earlier, that counts.",
-				Default: defaultLifetime.String(),
+				Default: regcred.FormatDuration(defaultLifetime),
 				Example: "12h",
 				Admin:   true,
 			},
 			{
 				Name:    settingTimeout,
 				Doc:     "How long the helper may take before it is killed.",
-				Default: defaultTimeout.String(),
+				Default: regcred.FormatDuration(defaultTimeout),
 				Example: "10s",
 				Admin:   true,
 			},
@@ -242,12 +242,12 @@ func duration(c regcred.Credential, name string, usual, least, most time.Duratio
 	if !ok {
 		return usual, nil
 	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
+	d, ok := regcred.ParseDuration(text)
+	if !ok {
 		return 0, regcred.Errorf(regcred.Invalid, "the setting %q is no duration: write one such as 30s, 15m or 12h", name)
 	}
 	if d < least || d > most {
-		return 0, regcred.Errorf(regcred.Invalid, "the setting %q is %s: it must be from %s to %s", name, d, least, most)
+		return 0, regcred.Errorf(regcred.Invalid, "the setting %q is %s: it must be from %s to %s", name, regcred.FormatDuration(d), regcred.FormatDuration(least), regcred.FormatDuration(most))
 	}
 	return d, nil
 }

@@ -145,9 +145,10 @@ func (s *settings) parseLogin(c regcred.Credential) error {
 	if !ok {
 		return nil
 	}
-	lifetime, err := time.ParseDuration(text)
-	if err != nil || lifetime < minLifetime || lifetime > maxLifetime {
-		return regcred.Errorf(regcred.Invalid, "the setting %q is no duration from %s to %s: write one such as 15m or 12h", settingLifetime, minLifetime, maxLifetime)
+	lifetime, ok := regcred.ParseDuration(text)
+	if !ok || lifetime < minLifetime || lifetime > maxLifetime {
+		return regcred.Errorf(regcred.Invalid, "the setting %q is no duration from %s to %s: write one such as 15m or 12h", settingLifetime,
+			regcred.FormatDuration(minLifetime), regcred.FormatDuration(maxLifetime))
 	}
 	s.lifetime = lifetime
 	return nil

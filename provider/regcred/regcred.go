@@ -98,8 +98,8 @@ func (p *Provider) Describe() regcred.ProviderInfo {
 			},
 			{
 				Name:    settingLifetime,
-				Doc:     "How long each login lives: from " + MinLifetime.String() + " to " + p.o.MaxLifetime.String() + ".",
-				Default: p.o.Lifetime.String(),
+				Doc:     "How long each login lives: from " + regcred.FormatDuration(MinLifetime) + " to " + regcred.FormatDuration(p.o.MaxLifetime) + ".",
+				Default: regcred.FormatDuration(p.o.Lifetime),
 				Example: "15m",
 				Admin:   true,
 			},
@@ -211,12 +211,13 @@ func (p *Provider) lifetime(settings map[string]string) (time.Duration, error) {
 	if !ok {
 		return p.o.Lifetime, nil
 	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
+	d, ok := regcred.ParseDuration(text)
+	if !ok {
 		return 0, regcred.Errorf(regcred.Invalid, "the setting %q is no duration: write one such as 30s, 15m or 12h", settingLifetime)
 	}
 	if d < MinLifetime || d > p.o.MaxLifetime {
-		return 0, regcred.Errorf(regcred.Invalid, "the setting %q is %s: it must be from %s to %s", settingLifetime, d, MinLifetime, p.o.MaxLifetime)
+		return 0, regcred.Errorf(regcred.Invalid, "the setting %q is %s: it must be from %s to %s", settingLifetime,
+			regcred.FormatDuration(d), regcred.FormatDuration(MinLifetime), regcred.FormatDuration(p.o.MaxLifetime))
 	}
 	return d, nil
 }

@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"regcred.dev"
 	"regcred.dev/client"
-	"regcred.dev/config"
 )
 
 // auditPage is how many entries are shown unless more are asked for.
@@ -79,7 +79,7 @@ func auditFilter(callers, operations []string, since string, refused bool) (url.
 		q.Set("allowed", "false")
 	}
 	if since != "" {
-		d, ok := config.ParseDuration(since)
+		d, ok := regcred.ParseDuration(since)
 		if !ok {
 			return nil, usagef("--since: write a duration such as 24h or 7d, not %q", since)
 		}

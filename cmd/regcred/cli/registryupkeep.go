@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"regcred.dev"
 	"regcred.dev/client"
-	"regcred.dev/config"
 )
 
 func (p *Program) registryStats() *cobra.Command {
@@ -60,7 +60,7 @@ func parseDay(flag, s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return now, nil
 	}
-	if d, ok := config.ParseDuration(s); ok {
+	if d, ok := regcred.ParseDuration(s); ok {
 		return now.Add(-d), nil
 	}
 	t, err := time.Parse(time.DateOnly, s)

@@ -11,7 +11,6 @@ import (
 
 	"regcred.dev"
 	"regcred.dev/client"
-	"regcred.dev/config"
 )
 
 func (p *Program) tokenCommand() *cobra.Command {
@@ -99,11 +98,10 @@ func (f *tokenFlags) request(name string) (client.TokenRequest, error) {
 		return in, usagef("say what it may do: --role with one of %s, or --repository", roleNames())
 	}
 	if f.lifetime != "" {
-		d, ok := config.ParseDuration(f.lifetime)
-		if !ok {
+		if _, ok := regcred.ParseDuration(f.lifetime); !ok {
 			return in, usagef("--expires: write a duration such as 90d or 12h, not %q", f.lifetime)
 		}
-		in.Lifetime = d.String()
+		in.Lifetime = f.lifetime
 	}
 	return in, nil
 }

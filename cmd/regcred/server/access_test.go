@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
 
 	"regcred.dev"
 	"regcred.dev/api"
@@ -43,6 +44,27 @@ func TestTokenUse(t *testing.T) {
 	list, err := r.local.Tokens(t.Context())
 	if err != nil || len(list) != 2 || list[1].LastUsedAt == nil || list[1].LastUsedAt.Before(tok.CreatedAt) || len(list[1].Repositories) != 1 {
 		t.Errorf("tokens: %+v, %v", list, err)
+	}
+}
+
+// TestTokenLifetimes makes tokens that expire, with lifetimes as users write them.
+func TestTokenLifetimes(t *testing.T) {
+	r, _ := start(t, config.Default())
+	for lifetime, want := range map[string]time.Duration{"12h": 12 * time.Hour, "90d": 90 * 24 * time.Hour, "2w": 14 * 24 * time.Hour, "1d12h": 36 * time.Hour, "": 0} {
+		began := time.Now()
+		tok, err := r.local.CreateToken(t.Context(), client.TokenRequest{Name: "ci", Role: "reader", Lifetime: lifetime})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want == 0 {
+			if tok.ExpiresAt != nil {
+				t.Errorf("without a lifetime it expires at %s", tok.ExpiresAt)
+			}
+			continue
+		}
+		if lives := tok.ExpiresAt.Sub(began); lives < want-time.Second || lives > want+patience {
+			t.Errorf("%s: it lives %s", lifetime, lives)
+		}
 	}
 }
 

@@ -259,6 +259,7 @@ func TestAPIErrors(t *testing.T) {
 		{"half a pattern", "POST", "/regcred/v1/tokens", `{"name": "ci", "role": "puller", "repositories": ["acme*"]}`, 422, 10008, "is no repository"},
 		{"bad dialect", "GET", "/regcred/v1/docker_config?for=klingon", "", 400, 10005, "klingon"},
 		{"bad image", "GET", "/regcred/v1/resolve?image=A", "", 422, 10008, "lower"},
+		{"bad lifetime", "POST", "/regcred/v1/tokens", `{"name": "ci", "role": "reader", "lifetime": "soon"}`, 422, 10008, "Lifetime must be a duration such as 90d or 12h"},
 		{"bad role", "POST", "/regcred/v1/tokens", `{"name": "ci", "role": "king"}`, 422, 10008, "no role"},
 		{"too large", "POST", collection, `{"location": "` + strings.Repeat("x", 1<<20) + `"}`, 413, 390004, "larger than"},
 	} {
