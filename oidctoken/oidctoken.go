@@ -104,6 +104,9 @@ func (all Issuers) Authenticate(ctx context.Context, now time.Time, raw string) 
 }
 
 func (all Issuers) of(raw string) *Issuer {
+	if len(all) == 0 {
+		return nil // to read a token takes a tenth of what a request costs
+	}
 	claimed, ok := jwks.ClaimedIssuer(raw)
 	for _, i := range all {
 		if ok && i.o.Issuer == claimed {

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"time"
 
 	"regcred.dev/test/figures"
@@ -15,7 +17,7 @@ import (
 const (
 	resolveLimit = 5000.0 // a second, at least
 	p99Limit     = 10.0   // ms
-	listLimit    = 50.0   // ms for a page of 5,000, selected from 100,000
+	listLimit    = 50.0   // ms for a page of 5,000, selected from 100,000, or of fewer
 	growthLimit  = 1.5    // both, where there are ten times as many credentials
 
 	apiUsers = 100
@@ -23,112 +25,123 @@ const (
 	// that are due after it: at 5,000 a second, each of them has one every 13 ms.
 	connections = 64
 	appsPerOrg  = 100 // of 10,000 organizations: a million apps
-	pageSize    = 5000
+	maxPage     = 5000
 )
 
-// benchAPI measures resolving and listing over HTTP, at a server of 100,000 credentials
-// and one of ten times as many, each a process of its own. They take turns, so that other
-// load on the machine meets both, and each turn is so long that garbage is collected in
-// it. The small form leaves out the larger one, which takes half a minute to fill.
+// benchAPI measures resolving and listing over HTTP, at the program that `regcred serve`
+// runs, with 100,000 credentials in its database; 10,000 in the small form. It is a
+// process of its own: what this one does with its memory is not the server's.
 //
-// What growth costs is judged for a resolve by the processor time that the server's
-// process takes for one, over all rounds and with its collection of garbage: the time
-// that a client waits differs more between two runs of the same server than the limit
-// allows, where others use the machine. A page takes long enough to be judged by its time.
+// A figure is the median of the rounds, each of which is so long that garbage is collected
+// in it.
 func benchAPI(r *figures.Report, small bool) error {
-	sizes, rounds, requests, pages := []int{100_000, 1_000_000}, 5, 60_000, 20
+	n, rounds, requests, pages := 100_000, 5, 60_000, 20
 	if small {
-		sizes, rounds, requests, pages = sizes[:1], 3, 10_000, 5
+		n, rounds, requests, pages = 10_000, 3, 10_000, 5
 	}
 	// The heap of this process is small, and would be collected a hundred times a second.
 	defer debug.SetGCPercent(debug.SetGCPercent(1000))
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	if err := benchServer(r, n, rounds, requests, pages); err != nil {
+		return err
+	}
+	if small {
+		return nil // a million credentials take half a minute to fill
+	}
+	return benchGrowth(r)
+}
+
+func benchServer(r *figures.Report, n, rounds, requests, pages int) error {
+	dir, err := os.MkdirTemp("", "regcred-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := seed(context.Background(), dir, n); err != nil {
+		return err
+	}
 	f := newFoundation()
 	defer f.close()
-	servers := make([]struct {
-		*load
-		apiTimes
-	}, len(sizes))
-	for i, n := range sizes {
-		s := &servers[i]
-		var err error
-		if s.load, err = startLoad(ctx, n, f); err != nil {
-			return err
-		}
-		defer s.end()
-		if _, err := s.resolve(requests/10, 0); err != nil { // roles and keys are known from now on
-			return err
-		}
+	l, err := startLoad(n, f, "-data", dir)
+	if err != nil {
+		return err
 	}
+	defer l.end()
+	if _, err := l.resolve(requests/10, 0); err != nil { // roles and keys are known from now on
+		return err
+	}
+	var interval, p99, list times
 	for range rounds {
-		for i := range servers {
-			if err := servers[i].measure(servers[i].load, requests, pages); err != nil {
-				return err
-			}
+		start := time.Now()
+		took, err := l.resolve(requests, 0)
+		if err != nil {
+			return err
 		}
+		interval.add(time.Since(start), time.Microsecond*time.Duration(len(took)))
+		if took, err = l.resolve(requests, resolveLimit); err != nil {
+			return err
+		}
+		p99.add(took[len(took)*99/100], time.Millisecond)
+		if took, err = l.list(pages); err != nil {
+			return err
+		}
+		list.add(took[len(took)/2], time.Millisecond)
 	}
-	for i, n := range sizes {
-		servers[i].report(r, fmt.Sprintf("api-%dk", n/1000))
-	}
-	if len(sizes) > 1 {
-		one, ten := servers[0].apiTimes, servers[1].apiTimes
-		r.NoisyAtMost(growthLimit, "api-resolve-1000k-by-100k", ten.resolveUsed.mean()/one.resolveUsed.mean(), "ratio")
-		r.NoisyAtMost(growthLimit, "api-list-1000k-by-100k", ten.list.median()/one.list.median(), "ratio")
-	}
+	name := fmt.Sprintf("api-%dk", n/1000)
+	r.NoisyAtMost(1/resolveLimit*1e6, name+"-resolve-interval", interval.median(), "us")
+	r.Figure(name+"-resolve", 1e6/interval.median(), "requests/s")
+	r.NoisyAtMost(p99Limit, name+"-resolve-p99", p99.median(), "ms")
+	r.NoisyAtMost(listLimit, name+"-list", list.median(), "ms")
 	return nil
 }
 
-// apiTimes are the times of one server, one for each round.
-type apiTimes struct {
-	interval    times // us from one resolve to the next, as fast as it goes
-	p99         times // ms that 99 of 100 resolves take at most, where they come at the rate of resolveLimit
-	resolveUsed times // us of the server's processor time for one of those
-	list        times // ms for a page
-	listUsed    times // ms of the server's processor time for it
-}
-
-// measure takes the times of one round.
-func (t *apiTimes) measure(l *load, requests, pages int) error {
-	start := time.Now()
-	took, err := l.resolve(requests, 0)
-	if err != nil {
-		return err
+// benchGrowth measures what the same costs where there are ten times as many credentials,
+// at two servers that take turns, so that other load on the machine meets both. They have
+// the parts of `regcred serve`, with all that they are asked for in memory: to fill a
+// database with a million credentials takes ten minutes.
+//
+// A resolve is judged by the processor time that the server's process takes for one, over
+// all rounds and with its collection of garbage: the time that a client waits differs more
+// between two runs of the same server than the limit allows, where others use the machine.
+// A page takes long enough to be judged by its time.
+func benchGrowth(r *figures.Report) error {
+	const rounds, requests, pages = 5, 60_000, 20
+	f := newFoundation()
+	defer f.close()
+	var servers [2]struct {
+		*load
+		resolve, list times
 	}
-	t.interval.add(time.Since(start), time.Microsecond*time.Duration(len(took)))
-
-	used, err := l.using(func() error {
-		took, err = l.resolve(requests, resolveLimit)
-		return err
-	})
-	if err != nil {
-		return err
+	for i, n := range [...]int{100_000, 1_000_000} {
+		var err error
+		if servers[i].load, err = startLoad(n, f, "-memory", strconv.Itoa(n)); err != nil {
+			return err
+		}
+		defer servers[i].end()
 	}
-	slices.Sort(took)
-	t.p99.add(took[len(took)*99/100], time.Millisecond)
-	t.resolveUsed.add(used, time.Microsecond*time.Duration(len(took)))
-
-	used, err = l.using(func() error {
-		took, err = l.list(pages)
-		return err
-	})
-	if err != nil {
-		return err
+	for turn := range rounds * len(servers) {
+		s := &servers[turn%len(servers)]
+		used, err := s.using(func() error {
+			_, err := s.load.resolve(requests, resolveLimit)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		s.resolve.add(used, time.Microsecond*requests)
+		took, err := s.load.list(pages)
+		if err != nil {
+			return err
+		}
+		s.list.add(took[len(took)/2], time.Millisecond)
 	}
-	slices.Sort(took)
-	t.list.add(took[len(took)/2], time.Millisecond)
-	t.listUsed.add(used, time.Millisecond*time.Duration(len(took)))
+	for _, s := range servers {
+		name := fmt.Sprintf("api-memory-%dk", s.n/1000)
+		r.Figure(name+"-resolve-processor", s.resolve.mean(), "us")
+		r.Figure(name+"-list", s.list.median(), "ms")
+	}
+	r.NoisyAtMost(growthLimit, "api-resolve-1000k-by-100k", servers[1].resolve.mean()/servers[0].resolve.mean(), "ratio")
+	r.NoisyAtMost(growthLimit, "api-list-1000k-by-100k", servers[1].list.median()/servers[0].list.median(), "ratio")
 	return nil
-}
-
-func (t *apiTimes) report(r *figures.Report, name string) {
-	interval := t.interval.median()
-	r.NoisyAtMost(1/resolveLimit*1e6, name+"-resolve-interval", interval, "us")
-	r.Figure(name+"-resolve", 1e6/interval, "requests/s")
-	r.NoisyAtMost(p99Limit, name+"-resolve-p99", t.p99.median(), "ms")
-	r.Figure(name+"-resolve-processor", t.resolveUsed.mean(), "us")
-	r.NoisyAtMost(listLimit, name+"-list", t.list.median(), "ms")
-	r.Figure(name+"-list-processor", t.listUsed.mean(), "ms")
 }
 
 // times are those of several rounds, in units of one's choice.

@@ -13,7 +13,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,13 +30,14 @@ type load struct {
 	end  func()
 }
 
-// startLoad starts a server, and waits until it has its credentials.
-func startLoad(ctx context.Context, n int, f *foundation) (*load, error) {
+// startLoad starts a server of n credentials, and waits until it has them. The arguments
+// say where it has them from.
+func startLoad(n int, f *foundation, args ...string) (*load, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, self, "-serve", strconv.Itoa(n), "-capi", f.capi) //nolint:gosec // this very program
+	cmd := exec.Command(self, append(args, "-capi", f.capi)...) //nolint:gosec // this very program
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -58,13 +59,32 @@ func startLoad(ctx context.Context, n int, f *foundation) (*load, error) {
 		end()
 		return nil, fmt.Errorf("the server of %d credentials: %w", n, err)
 	}
-	return &load{n: n, of: f, url: strings.TrimSpace(said), end: end, http: &http.Client{Transport: &http.Transport{
+	l := &load{n: n, of: f, url: strings.TrimSpace(said), end: end, http: &http.Client{Transport: &http.Transport{
 		MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections, DialContext: new(net.Dialer).DialContext,
-	}}}, nil
+	}}}
+	if err := l.wait(); err != nil {
+		end()
+		return nil, err
+	}
+	return l, nil
+}
+
+// patience bounds how long a server may take to read its credentials.
+const patience = 2 * time.Minute
+
+// wait waits until the server is ready.
+func (l *load) wait() error {
+	var ready json.RawMessage
+	for deadline := time.Now().Add(patience); ; <-time.After(20 * time.Millisecond) {
+		err := l.get("/readyz", "", &ready)
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
 
 // resolve has images resolved by all connections at once, and returns how long each
-// took: as fast as it goes, or so many a second. Then the time counts from when the
+// took, sorted: as fast as it goes, or so many a second. Then the time counts from when the
 // request was due, so that one which keeps others waiting is not forgiven.
 func (l *load) resolve(requests int, perSecond float64) ([]time.Duration, error) {
 	took := make([][]time.Duration, connections)
@@ -88,11 +108,7 @@ func (l *load) resolve(requests int, perSecond float64) ([]time.Duration, error)
 		})
 	}
 	wg.Wait()
-	var all []time.Duration
-	for _, some := range took {
-		all = append(all, some...)
-	}
-	return all, errors.Join(errs...)
+	return slices.Sorted(slices.Values(slices.Concat(took...))), errors.Join(errs...)
 }
 
 // resolveOne asks, as a random user, for an image that a credential of their space is for.
@@ -113,16 +129,17 @@ func (l *load) resolveOne(random *rand.Rand) error {
 	return nil
 }
 
-// list asks for one page of 5,000 credentials some times, and returns how long each took.
-// They are those of 500 organizations that have ten each in 100,000.
+// list asks for one page some times, and returns how long each took, sorted: a twentieth
+// of all credentials, or maxPage, selected by their organizations and scopes. They are
+// those of 500 organizations that have ten each in 100,000.
 func (l *load) list(times int) ([]time.Duration, error) {
-	perOrg := l.n / orgs
+	size, perOrg := min(l.n/20, maxPage), l.n/orgs
 	var ids []string
-	for i := 0; len(ids) < pageSize/perOrg; i++ {
+	for i := 0; len(ids) < size/perOrg; i++ {
 		scope, _ := place(2*i + 1)
 		ids = append(ids, scope.Org)
 	}
-	q := url.Values{"organization_guids": {strings.Join(ids, ",")}, "scopes": {"space,organization"}, "per_page": {fmt.Sprint(pageSize)}}
+	q := url.Values{"organization_guids": {strings.Join(ids, ",")}, "scopes": {"space,organization"}, "per_page": {fmt.Sprint(size)}}
 	var took []time.Duration
 	var page client.Page[client.Credential]
 	for range times {
@@ -135,10 +152,11 @@ func (l *load) list(times int) ([]time.Duration, error) {
 		if err := json.Unmarshal(raw, &page); err != nil {
 			return nil, err
 		}
-		if len(page.Resources) != pageSize {
-			return nil, fmt.Errorf("a page has %d credentials of %d", len(page.Resources), page.Pagination.TotalResults)
+		if len(page.Resources) != size {
+			return nil, fmt.Errorf("a page has %d credentials of %d in place of %d", len(page.Resources), page.Pagination.TotalResults, size)
 		}
 	}
+	slices.Sort(took)
 	return took, nil
 }
 

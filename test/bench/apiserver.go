@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -17,6 +18,8 @@ import (
 	"regcred.dev/api"
 	"regcred.dev/catalog"
 	"regcred.dev/cloudfoundry"
+	"regcred.dev/cmd/regcred/server"
+	"regcred.dev/config"
 	"regcred.dev/internal/gcpace"
 	"regcred.dev/keyring"
 	"regcred.dev/refresh"
@@ -24,18 +27,38 @@ import (
 	"regcred.dev/store/memory"
 )
 
-// processorTimePath is where a server says how much processor time its process has used.
+// The programs of a server's process serve the users of a Cloud Foundry until stdin ends,
+// and say their URL on stdout.
+
+// serveData serves what is in a data directory: it is the program that `regcred serve`
+// runs.
+func serveData(dir, capi string, stdin io.Reader, stdout io.Writer) error {
+	gcpace.Start()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	cfg := config.Default()
+	cfg.DataDir, cfg.Listen, cfg.CloudFoundry = dir, "127.0.0.1:0", &config.CloudFoundry{API: capi}
+	s, err := server.Open(ctx, cfg, "bench", slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	go func() {
+		_, _ = io.Copy(io.Discard, stdin) // its end is all that it has to say
+		cancel()
+	}()
+	if _, err := fmt.Fprintln(stdout, s.URL()); err != nil {
+		return err
+	}
+	return s.Run(ctx)
+}
+
+// processorTimePath is where serveMemory says how much processor time its process has used.
 const processorTimePath = "/bench/processor-time"
 
-// serveAPI is the program of a server's process: it serves n credentials to the users of
-// a Cloud Foundry until stdin ends, and says its URL on stdout once it has read them.
-//
-// It has the parts, and the pace of garbage collection, of `regcred serve`. Its store
-// alone is another, which is empty: all that is asked for is in memory, and to fill a
-// database with a million credentials takes ten minutes.
-func serveAPI(n int, capi string, stdin io.Reader, stdout io.Writer) error {
-	stop := gcpace.Start()
-	defer stop()
+// serveMemory serves n credentials that are in memory alone, of which a store knows
+// nothing.
+func serveMemory(n int, capi string, stdin io.Reader, stdout io.Writer) error {
+	gcpace.Start()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	foundation, err := cloudfoundry.New(cloudfoundry.Options{API: capi})
@@ -57,19 +80,19 @@ func serveAPI(n int, capi string, stdin io.Reader, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: api.New(api.Options{
-		Service: svc, Authenticate: foundation.Authenticate,
+	web := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: api.New(api.Options{
+		Service: svc, Authenticate: foundation.Authenticate, Ready: func() error { return nil },
 		PublicURL: &url.URL{Scheme: "https", Host: "regcred.example.com"},
 		Mounts:    map[string]http.Handler{"GET " + processorTimePath: http.HandlerFunc(sayProcessorTime)},
 	})}
 	go func() {
-		_, _ = io.Copy(io.Discard, stdin) // its end is all that it has to say
-		_ = server.Close()
+		_, _ = io.Copy(io.Discard, stdin)
+		_ = web.Close()
 	}()
 	if _, err := fmt.Fprintf(stdout, "http://%s\n", l.Addr()); err != nil {
 		return err
 	}
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := web.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

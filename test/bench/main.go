@@ -32,12 +32,17 @@ var benchmarks = []benchmark{
 
 func main() {
 	small := flag.Bool("small", false, "take fewer rounds")
-	serve := flag.Int("serve", 0, "be the server of so many credentials, which the benchmark api starts")
-	capi := flag.String("capi", "", "URL of the Cloud Foundry that -serve takes its callers from")
+	// The benchmark api starts this program again, as its servers.
+	data := flag.String("data", "", "be the server of what is in a data directory")
+	memory := flag.Int("memory", 0, "be the server of so many credentials in memory")
+	capi := flag.String("capi", "", "URL of the Cloud Foundry that a server's callers are of")
 	flag.Parse()
 	do := func() error { return run(os.Stdout, *small, flag.Args()) }
-	if *serve > 0 {
-		do = func() error { return serveAPI(*serve, *capi, os.Stdin, os.Stdout) }
+	switch {
+	case *data != "":
+		do = func() error { return serveData(*data, *capi, os.Stdin, os.Stdout) }
+	case *memory > 0:
+		do = func() error { return serveMemory(*memory, *capi, os.Stdin, os.Stdout) }
 	}
 	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
