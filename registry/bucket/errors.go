@@ -43,7 +43,7 @@ func (b *Bucket) explain(ctx context.Context, operation, key string, err error) 
 	code := errorCode(err)
 	switch {
 	case slices.Contains([]string{"NoSuchKey", "NotFound"}, code):
-		return regcred.Errorf(regcred.NotFound, "there is no object %s", key)
+		return noObject(key)
 	case slices.Contains([]string{"ExistingObjectIsDirectory", "ObjectParentIsFile", "XMinioObjectExistsAsDirectory", "XMinioParentIsObject"}, code):
 		return regcred.Errorf(regcred.Invalid, "cannot store %s: one of the keys is a directory of the other", key)
 	case code == "NoSuchBucket":
@@ -179,4 +179,8 @@ func conflict(key string, absent bool) error {
 		return regcred.Errorf(regcred.Exists, "object %s exists", key)
 	}
 	return regcred.Errorf(regcred.Stale, "object %s was changed meanwhile", key)
+}
+
+func noObject(key string) error {
+	return regcred.Errorf(regcred.NotFound, "there is no object %s", key)
 }

@@ -63,9 +63,6 @@ func (b *Bucket) writeMarker(ctx context.Context) error {
 			b.o.Bucket, b.at)
 	}
 	b.conditionalDelete = found.delete
-	if !found.delete {
-		b.o.Log.Warn("the S3 server ignores If-Match of DELETE: a tag that is written while it is deleted may be lost", "bucket", b.o.Bucket)
-	}
 	data, err := json.Marshal(marker{Format: b.format, ConditionalDelete: found.delete})
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"maps"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -31,6 +32,9 @@ func (b *Bucket) Stat(ctx context.Context, key string) (registry.Info, error) {
 	out, err := b.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.o.Bucket, Key: &path})
 	if err != nil {
 		return registry.Info{}, b.fail(ctx, "HeadObject", key, err)
+	}
+	if _, gone := buried(out.Metadata); gone {
+		return registry.Info{}, noObject(key)
 	}
 	return registry.Info{Key: key, Size: aws.ToInt64(out.ContentLength), ModifiedAt: aws.ToTime(out.LastModified)}, nil
 }
@@ -58,6 +62,11 @@ func (b *Bucket) read(ctx context.Context, path string) ([]byte, string, error) 
 		out, err = b.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.o.Bucket, Key: &path})
 		if err != nil {
 			return nil, "", b.fail(ctx, "GetObject", path, err)
+		}
+		if since, gone := buried(out.Metadata); gone {
+			_ = out.Body.Close()
+			_ = b.clear(ctx, path, aws.ToString(out.ETag), since) // else the next one who comes to it does
+			return nil, "", noObject(path)
 		}
 		if aws.ToInt64(out.ContentLength) > registry.MaxSmall {
 			_ = out.Body.Close()
@@ -101,11 +110,19 @@ func (b *Bucket) Put(ctx context.Context, key string, data []byte, c registry.Co
 	if len(data) > registry.MaxSmall {
 		return regcred.Errorf(regcred.TooLarge, "object %s has %d bytes, more than a small one may have (%d)", key, len(data), registry.MaxSmall)
 	}
+	if !b.conditionalDelete {
+		return b.putBesideGraves(ctx, path, data, c)
+	}
 	return b.put(ctx, path, data, c)
 }
 
 // put stores an object in one request, by its key in S3.
 func (b *Bucket) put(ctx context.Context, path string, data []byte, c registry.Condition) error {
+	return b.putWith(ctx, path, data, nil, c)
+}
+
+// putWith is put with more metadata.
+func (b *Bucket) putWith(ctx context.Context, path string, data []byte, meta map[string]string, c registry.Condition) error {
 	write := rand.Text()
 	in := &s3.PutObjectInput{
 		Bucket: &b.o.Bucket, Key: &path,
@@ -115,6 +132,7 @@ func (b *Bucket) put(ctx context.Context, path string, data []byte, c registry.C
 		StorageClass: types.StorageClass(b.o.StorageClass),
 		ContentType:  optional(b.served.contentType), CacheControl: optional(b.served.cacheControl),
 	}
+	maps.Copy(in.Metadata, meta)
 	in.IfNoneMatch, in.IfMatch = headers(c)
 	counted, unclear := countUnclear(ctx)
 	_, err := b.client.PutObject(counted, in, withPayloadHash(in.Metadata[metaSHA256]))
@@ -186,7 +204,7 @@ func (b *Bucket) Delete(ctx context.Context, key string, c registry.Condition) e
 		return err
 	}
 	if !b.conditionalDelete {
-		return b.remove(ctx, path, "")
+		return b.bury(ctx, path, c.Version())
 	}
 	return b.remove(ctx, path, c.Version())
 }

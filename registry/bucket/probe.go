@@ -38,7 +38,7 @@ func (s *setup) writes(ctx context.Context, stored bool) {
 	}{
 		{"conditional create", found.create, Missing, "the server ignores If-None-Match of PUT: use one that knows it, or a newer version of it"},
 		{"conditional change", found.change, Missing, "the server ignores If-Match of PUT: use one that knows it, or a newer version of it"},
-		{"conditional delete", found.delete, Advisable, "the server ignores If-Match of DELETE: a tag that is written in the moment in which it is deleted may be lost"},
+		{"conditional delete", found.delete, Advisable, "the server ignores If-Match of DELETE: a deletion takes two requests, and a write another one"},
 	} {
 		switch {
 		case !stored:

@@ -42,6 +42,9 @@ func (b *Bucket) Get(ctx context.Context, key string) (registry.Object, error) {
 		return registry.Object{}, b.fail(ctx, "GetObject", key, err)
 	}
 	defer out.Body.Close()
+	if _, gone := buried(out.Metadata); gone {
+		return registry.Object{}, noObject(key)
+	}
 	start, size, err := contentRange(out)
 	if err != nil || start != 0 {
 		return registry.Object{}, registry.Operational(regcred.Errorf(regcred.Unavailable, "bucket %s%s: the answer with %s is not the range that was asked for", b.o.Bucket, b.at, key))

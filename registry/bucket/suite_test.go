@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"regcred.dev"
@@ -51,4 +52,20 @@ func putForeign(t *testing.T, s *s3test.Server, bucket string, keys ...string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestWithoutConditionalDelete runs the suite as for a server that does not know If-Match
+// of DELETE: an earlier Open found that out.
+func TestWithoutConditionalDelete(t *testing.T) {
+	s := s3test.Start(t)
+	regcredtest.TestBlobs(t, func(t *testing.T) registry.Blobs {
+		o := options(t, s, s.Endpoint)
+		in := &s3.PutObjectInput{
+			Bucket: &o.Bucket, Key: aws.String(".regcred"), Body: strings.NewReader(`{"format":"regcred blobs 1","conditionalDelete":false}`),
+		}
+		if _, err := s.Client(s.Endpoint).PutObject(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+		return open(t, o)
+	})
 }
