@@ -132,3 +132,46 @@ func TestDelegateLost(t *testing.T) {
 		}
 	})
 }
+
+// TestDelegateTurns: who stores, changes and deletes credentials all the time has the
+// issuer asked now and then, also where nobody else has a login to lend; who is renewed
+// meanwhile is, and an admin gets a login at any time.
+func TestDelegateTurns(t *testing.T) {
+	d := &delegate{issuer: &issuer{lifetime: time.Hour, info: shares}, granted: []string{"a", "b"}}
+	bubble(t, d.issuer, func(b bench) {
+		r, _ := b.startWith(map[string]regcred.Provider{"issuer": d.issuer, "delegate": d})
+		const rounds, pace = 600, 100 * time.Millisecond
+		for range rounds {
+			b.createOfDelegate("a", "shared")
+			time.Sleep(pace / 2)
+			_, err := b.store.Update(b.Context(), "a", func(c *regcred.Credential) error {
+				c.Settings = map[string]string{"of": "shared", "own": time.Now().String()}
+				return nil
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			time.Sleep(pace / 2)
+			if _, err := b.store.Delete(b.Context(), "a"); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if asked := b.issuer.given(); asked > 25 || asked < 5 {
+			b.Errorf("the issuer gave %d logins in a minute", asked)
+		}
+		b.createOfDelegate("a", "shared")
+		b.createOfDelegate("b", "shared")
+		time.Sleep(2 * time.Minute)
+		for _, guid := range []string{"a", "b"} {
+			if b.login(guid).Expired(time.Now()) {
+				b.Errorf("%s has no login", guid)
+			}
+		}
+		for range 30 {
+			before := b.issuer.given()
+			if _, err := r.Mint(b.Context(), "b"); err != nil || b.issuer.given() != before+1 {
+				b.Fatalf("an admin's mint: %v", err)
+			}
+		}
+	})
+}

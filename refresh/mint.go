@@ -73,6 +73,9 @@ func (r *Refresher) obtainFor(ctx context.Context, e *entry, l *lane, c regcred.
 		if login, o.lender, o.wait, o.err = r.borrow(ctx, e, c, a); o.wait || o.err != nil || login != nil {
 			return login
 		}
+		if o.err = r.inTurn(e, c, a); o.err != nil {
+			return nil
+		}
 	}
 	o.asked++
 	began := time.Now()

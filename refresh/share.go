@@ -24,6 +24,7 @@ type group struct {
 	members int
 	lender  *entry   // who stored a new login last; nil: nobody who still has it
 	minter  *entry   // whose mint is under way
+	turns   *limit   // of a delegate's source: see inTurn; nil: none was taken
 	waiting []*entry // for that, each with its attempt
 }
 
@@ -83,8 +84,8 @@ func (r *Refresher) dropped(ctx context.Context, lender string, login *regcred.L
 }
 
 // partner joins e to the group of its source s, which it has with a version of its
-// credential, and returns the guid of who can lend
-// it a login and the times of that, or whether to wait for who is just minting.
+// credential, and returns the guid of who can lend it a login and the times of that, or
+// whether to wait for who is just minting.
 func (r *Refresher) partner(e *entry, s source, version uint64, a *attempt) (lender string, login regcred.Login, wait bool) {
 	now := time.Now()
 	r.mu.Lock()
@@ -157,7 +158,7 @@ func (r *Refresher) part(e *entry) {
 	if g.lender == e {
 		g.lender = nil
 	}
-	if g.members--; g.members == 0 {
+	if g.members--; g.members == 0 && g.turns == nil {
 		delete(r.groups, g.source)
 	}
 	if g.minter == e {

@@ -70,7 +70,7 @@ func (s *Service) Check(ctx context.Context, caller regcred.Caller, guid, image 
 	}
 	report, err := s.proberFor(caller).Probe(ctx, host, login, repository)
 	out := CheckReport{Steps: []string{"minting a login -> " + minted(login)}, Accepted: err == nil}
-	if _, lent := s.lent(caller, c); lent {
+	if s.lent(caller, c) {
 		return s.lentReport(out, c, err), nil
 	}
 	for _, step := range report.Steps {

@@ -132,37 +132,37 @@ func (s *Service) delegate(c regcred.Credential) (regcred.Delegate, bool) {
 	return d, ok
 }
 
-// lent returns the delegate of a credential whose login is lent to the caller: it is an
-// operator's, and other scopes may have the same one.
-func (s *Service) lent(caller regcred.Caller, c regcred.Credential) (regcred.Delegate, bool) {
-	d, ok := s.delegate(c)
-	return d, ok && !caller.IsAdmin()
+// lent reports whether a credential's login is lent to the caller: it is an operator's,
+// and other scopes may have the same one.
+func (s *Service) lent(caller regcred.Caller, c regcred.Credential) bool {
+	_, ok := s.delegate(c)
+	return ok && !caller.IsAdmin()
 }
 
 // mint mints a login for a caller now. Whom it is lent gets the one that is stored, or
 // waits for it as others do: the issuer is the operator's, who alone has it asked.
 // Errors: those of the refresher, as the caller may know them.
 func (s *Service) mint(ctx context.Context, caller regcred.Caller, c regcred.Credential) (regcred.Login, error) {
-	if _, lent := s.lent(caller, c); lent {
+	if s.lent(caller, c) {
 		login, err := s.o.Refresher.Ensure(ctx, c.GUID)
 		return login, s.told(caller, c, err)
 	}
 	return s.o.Refresher.Mint(ctx, c.GUID)
 }
 
-// mayRevoke returns a Denied error where a login is lent to the caller: others would
-// lose it too.
-func (s *Service) mayRevoke(caller regcred.Caller, c regcred.Credential) error {
-	if _, lent := s.lent(caller, c); lent {
-		return regcred.Errorf(regcred.Denied, "the login is that of a profile, which other scopes may have too: ask an operator to revoke it, or delete the credential, which ends it here")
+// mayRevoke refuses an act that would revoke a login that is lent: others would lose it
+// too. Errors: Denied.
+func (s *Service) mayRevoke(ctx context.Context, caller regcred.Caller, a act, lent bool) error {
+	if !lent {
+		return nil
 	}
-	return nil
+	return s.refuse(ctx, caller, a, regcred.Errorf(regcred.Denied, "the login is that of a profile, which other scopes may have too: ask an operator to revoke it, or delete the credential, which ends it here"))
 }
 
 // told returns an error of a mint as the caller may know it: what an issuer says of an
 // operator's identity is for operators.
 func (s *Service) told(caller regcred.Caller, c regcred.Credential, err error) error {
-	if _, lent := s.lent(caller, c); !lent || err == nil || regcred.CodeOf(err) == regcred.Internal {
+	if !s.lent(caller, c) || err == nil || regcred.CodeOf(err) == regcred.Internal {
 		return err
 	}
 	return regcred.Errorf(regcred.CodeOf(err), "%s", s.toldOf(caller, c, regcred.CodeOf(err), err.Error()))
@@ -170,8 +170,8 @@ func (s *Service) told(caller regcred.Caller, c regcred.Credential, err error) e
 
 // toldOf returns what the caller may know of why no login could be minted.
 func (s *Service) toldOf(caller regcred.Caller, c regcred.Credential, code regcred.Code, problem string) string {
-	d, lent := s.lent(caller, c)
-	if !lent {
+	d, ok := s.delegate(c)
+	if !ok || caller.IsAdmin() {
 		return problem
 	}
 	if _, err := d.Source(c); err != nil {

@@ -46,9 +46,20 @@ func profiles(t *testing.T, first []profile.Declaration, test func(o *operators)
 	})
 }
 
+// use restarts the Service with other profiles.
 func (o *operators) use(list []profile.Declaration) {
 	o.Helper()
 	o.stop()
+	o.stop = o.begin(list)
+	if err := o.ApplyProfiles(o.Context()); err != nil {
+		o.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+// begin starts a Service with profiles that are not applied yet.
+func (o *operators) begin(list []profile.Declaration) (stop func()) {
+	o.Helper()
 	providers := map[string]regcred.Provider{"issuer": o.issuer, "static": static.New()}
 	p, err := profile.New(profile.Options{Profiles: list, Providers: providers, Key: []byte("key of marks")})
 	if err != nil {
@@ -56,11 +67,8 @@ func (o *operators) use(list []profile.Declaration) {
 	}
 	all := maps.Clone(providers)
 	all[regcred.ProviderProfile] = p
-	o.stop = o.start(all)
-	if err := o.ApplyProfiles(o.Context()); err != nil {
-		o.Fatal(err)
-	}
-	synctest.Wait()
+	o.Service, stop = o.start(all)
+	return stop
 }
 
 // lends is a profile with a key and grants.
@@ -240,7 +248,7 @@ func TestProfilesLost(t *testing.T) {
 	profiles(t, []profile.Declaration{lends("acme", host, "k", places['A'])}, func(o *operators) {
 		c := o.make(developer, "acme", "")
 		o.use(nil)
-		time.Sleep(lifetime / 2)
+		time.Sleep(lifetime * 6 / 10) // it is due by then
 		o.wantPassword(c.GUID, "token-1")
 		if seen, err := o.Get(o.Context(), developer, c.GUID); err != nil || !strings.Contains(seen.Login.Problem, "has no grant") {
 			o.Errorf("its user sees %+v, %v", seen.Login, err)
@@ -248,7 +256,7 @@ func TestProfilesLost(t *testing.T) {
 		o.use([]profile.Declaration{lends("acme", host, "k", places['A'])})
 		time.Sleep(lifetime / 8)
 		synctest.Wait()
-		o.wantPassword(c.GUID, "token-2") // due at half of its lifetime
+		o.wantPassword(c.GUID, "token-2")
 	})
 }
 
@@ -447,5 +455,29 @@ func TestProfileDeclared(t *testing.T) {
 		if err := o.Declare(o.Context(), declare(places['O'])); regcred.CodeOf(err) != regcred.Invalid || !strings.HasPrefix(err.Error(), "regcred.yaml:9: ") {
 			o.Errorf("without a grant: %v", err)
 		}
+	})
+}
+
+// TestProfileUnrecorded: what cannot be recorded is not withdrawn, and stops the start.
+func TestProfileUnrecorded(t *testing.T) {
+	var log *brokenLog
+	bubble(t, func(s regcred.Store) regcred.Store { log = &brokenLog{Store: s}; return log }, func(b bench) {
+		o := &operators{bench: b, stop: func() {}}
+		defer func() { o.stop() }()
+		o.use([]profile.Declaration{lends("acme", host, "k", places['A'])})
+		c := o.make(developer, "acme", "")
+		o.stop()
+		defer o.begin([]profile.Declaration{})()
+		o.stop = func() {}
+		log.broken.Store(true)
+		if err := o.ApplyProfiles(o.Context()); regcred.CodeOf(err) != regcred.Unavailable {
+			o.Errorf("it starts: %v", err)
+		}
+		o.wantPassword(c.GUID, "token-1")
+		log.broken.Store(false)
+		if err := o.ApplyProfiles(o.Context()); err != nil {
+			o.Error(err)
+		}
+		o.wantPassword(c.GUID, "")
 	})
 }

@@ -55,10 +55,10 @@ func (s *Service) Refresh(ctx context.Context, caller regcred.Caller, guid strin
 	if err != nil {
 		return Credential{}, err
 	}
+	if err := s.mayRevoke(ctx, caller, a.on(c), revoke && s.lent(caller, c)); err != nil {
+		return Credential{}, err
+	}
 	if revoke {
-		if err := s.mayRevoke(caller, c); err != nil {
-			return Credential{}, s.refuse(ctx, caller, a.on(c), err)
-		}
 		if c.Provider == regcred.ProviderStatic {
 			return Credential{}, staticRevoked(guid)
 		}

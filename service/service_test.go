@@ -111,13 +111,15 @@ func bubble(t *testing.T, wrap func(regcred.Store) regcred.Store, test func(benc
 		if wrap != nil {
 			b.store = wrap(b.store)
 		}
-		defer b.start(map[string]regcred.Provider{"issuer": b.issuer, "static": static.New()})()
+		var stop func()
+		b.Service, stop = b.start(map[string]regcred.Provider{"issuer": b.issuer, "static": static.New()})
+		defer stop()
 		test(b)
 	})
 }
 
 // start runs a Service on the store until stop is called.
-func (b *bench) start(providers map[string]regcred.Provider) (stop func()) {
+func (b bench) start(providers map[string]regcred.Provider) (s *service.Service, stop func()) {
 	b.Helper()
 	log := slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	books, list := keyring.New(b.store.ID()), new(catalog.Catalog)
@@ -127,7 +129,7 @@ func (b *bench) start(providers map[string]regcred.Provider) (stop func()) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Service = service.New(service.Options{
+	s = service.New(service.Options{
 		Store: b.store, Books: books, Catalog: list, Refresher: refresher, Providers: providers, Tokens: tokens,
 		Targets: noTargets{}, Prober: b.registry, PublicProber: b.public, LoginLifetime: lifetime, Log: log,
 	})
@@ -136,7 +138,7 @@ func (b *bench) start(providers map[string]regcred.Provider) (stop func()) {
 	parts.Go(func() { _ = books.Follow(ctx, b.store) })
 	parts.Go(func() { _ = refresher.Run(ctx) })
 	synctest.Wait()
-	return func() { cancel(); parts.Wait() }
+	return s, func() { cancel(); parts.Wait() }
 }
 
 // create stores a credential of the issuer at an organization.

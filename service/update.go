@@ -94,10 +94,8 @@ func (s *Service) Update(ctx context.Context, caller regcred.Caller, guid string
 		return Credential{}, err
 	}
 	a = a.on(before)
-	if up.Revoke {
-		if err := s.mayRevoke(caller, before); err != nil {
-			return Credential{}, s.refuse(ctx, caller, a, err)
-		}
+	if err := s.mayRevoke(ctx, caller, a, up.Revoke && s.lent(caller, before)); err != nil {
+		return Credential{}, err
 	}
 	if err := noReferences(given(up.Settings)); err != nil {
 		return Credential{}, err
@@ -173,7 +171,7 @@ func (s *Service) checkUpdate(ctx context.Context, caller regcred.Caller, a act,
 	if c.SameSource(old) {
 		return checked, nil
 	}
-	if _, lent := s.lent(caller, c); lent {
+	if s.lent(caller, c) {
 		// Nobody but operators has their issuers asked out of turn.
 		checked.warnings = append(checked.warnings, "a profile is not tried before it is stored: the old login serves until there is a new one")
 		return checked, nil

@@ -80,6 +80,9 @@ func (p *Provider) build(d Declaration) (regcred.Profile, error) {
 			return d.Profile, regcred.Errorf(regcred.Invalid, "settings.%s is a secret, which does not stand in this file: write file:PATH or env:NAME", name)
 		}
 	}
+	if _, set := c.Settings[regcred.SettingRotateBy]; set {
+		return d.Profile, regcred.Errorf(regcred.Invalid, "settings.%s reminds of a credential: set it on one that names the profile", regcred.SettingRotateBy)
+	}
 	d.Settings, d.Secrets = c.Settings, c.Secrets
 	return d.Profile, inner.Check(c)
 }

@@ -2,6 +2,7 @@ package profile_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -301,7 +302,7 @@ func TestErrors(t *testing.T) {
 		if regcred.CodeOf(got) != regcred.CodeOf(err) || !strings.Contains(got.Error(), `profile "x": `+err.Error()) {
 			t.Errorf("of %v: %v", err, got)
 		}
-		if e, ok := got.(*regcred.Error); regcred.CodeOf(err) == regcred.Throttled && (!ok || e.RetryAfter != 7*time.Second) {
+		if e, ok := errors.AsType[*regcred.Error](got); regcred.CodeOf(err) == regcred.Throttled && (!ok || e.RetryAfter != 7*time.Second) {
 			t.Errorf("the pause is lost: %+v", got)
 		}
 	}
@@ -316,6 +317,7 @@ func TestRefused(t *testing.T) {
 		"it needs a location":               func(d *profile.Declaration) { d.Location = imageref.Location{} },
 		`no setting "colour"`:               func(d *profile.Declaration) { d.All["colour"] = regcred.NewSecret("red") },
 		`the setting "region"`:              func(d *profile.Declaration) { d.All["region"] = regcred.NewSecret("nowhere") },
+		"settings.rotate-by reminds":        func(d *profile.Declaration) { d.All["rotate-by"] = regcred.NewSecret("2030-01-01") },
 		"settings.key is a secret":          func(d *profile.Declaration) { d.Literal = append(d.Literal, "key") },
 		"holds control characters":          func(d *profile.Declaration) { d.All["region"] = regcred.NewSecret("us\x00") },
 		"there is one of that name already": func(d *profile.Declaration) { d.Name = "first" },

@@ -52,17 +52,7 @@ func TestNoSecretIsSaid(t *testing.T) {
 		return s.secrets[what]
 	}
 	file := filepath.Join(t.TempDir(), "docker", "config.json")
-	cfg := config.Default()
-	cfg.Credentials = []config.Credential{{
-		Location: parseLocation(t, "declared.example.com"), Spelling: "declared.example.com", Provider: "static",
-		Username: "u", Password: regcred.NewSecret(canary("a declared password")),
-	}}
-	cfg.Profiles = []config.Profile{{
-		Name: "x", Provider: "ecr", Location: parseLocation(t, "123456789012.dkr.ecr.eu-west-1.amazonaws.com"), Grants: []regcred.Scope{{}},
-		Settings: map[string]string{"access-key-id": "AKIAIOSFODNN7EXAMPLE"}, References: map[string]regcred.Secret{"secret-access-key": regcred.NewSecret(canary("a profile's key"))},
-	}}
-	cfg.Targets = []config.Target{{Name: "file", DockerConfig: &config.DockerConfig{Paths: []string{file}, For: keyring.Docker}}}
-	r, stop := start(t, cfg)
+	r, stop := start(t, sweptConfig(t, file, canary))
 	guid := r.create("registry.example.com", regcred.Foundation, canary("a stored password")).GUID
 	minted, err := r.local.CreateCredential(t.Context(), client.CreateRequest{
 		Location: strings.TrimPrefix(r.url, "http://"), Provider: "regcred", Settings: map[string]string{"repositories": "*"},
@@ -152,6 +142,21 @@ func TestNoSecretIsSaid(t *testing.T) {
 	s.said["the log"] = r.log.String()
 	s.readFiles(r.dir)
 	s.check()
+}
+
+// sweptConfig returns a configuration with secrets, which delivers to a file.
+func sweptConfig(t *testing.T, file string, canary func(what string) string) config.Config {
+	cfg := config.Default()
+	cfg.Credentials = []config.Credential{{
+		Location: parseLocation(t, "declared.example.com"), Spelling: "declared.example.com", Provider: "static",
+		Username: "u", Password: regcred.NewSecret(canary("a declared password")),
+	}}
+	cfg.Profiles = []config.Profile{{
+		Name: "x", Provider: "ecr", Location: parseLocation(t, "123456789012.dkr.ecr.eu-west-1.amazonaws.com"), Grants: []regcred.Scope{{}},
+		Settings: map[string]string{"access-key-id": "AKIAIOSFODNN7EXAMPLE"}, References: map[string]regcred.Secret{"secret-access-key": regcred.NewSecret(canary("a profile's key"))},
+	}}
+	cfg.Targets = []config.Target{{Name: "file", DockerConfig: &config.DockerConfig{Paths: []string{file}, For: keyring.Docker}}}
+	return cfg
 }
 
 // upkeepRequests are those of the registry's upkeep, by their paths.
