@@ -279,11 +279,50 @@ func TestDown(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p := newProvider(t, nil)
 			p.fake.Set(q)
+			began := time.Now()
 			if c, err := p.ask(t, map[string]any{"groups": "platform-admins"}); regcred.CodeOf(err) != regcred.Unavailable || c.Role != "" {
 				t.Errorf("%s: %+v, %v", name, c, err)
 			}
+			if took := time.Since(began); took > 10*time.Second {
+				t.Errorf("%s: it took %s", name, took)
+			}
 		})
 	}
+}
+
+// TestHangingHoldsNobody: while an issuer does not answer, another one's users need not wait,
+// nor do its own whose token's key is known.
+func TestHangingHoldsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hanging, known, other := newProvider(t, nil), newProvider(t, nil), newProvider(t, nil)
+		if _, err := known.ask(t, nil); err != nil {
+			t.Fatal(err)
+		}
+		old := known.fake.Sign(claims(nil), nil)
+		known.fake.Rotate()
+		time.Sleep(time.Minute)
+		for _, p := range []provider{hanging, known} {
+			p.fake.Set(fakecluster.Quirks{Hang: true})
+			token := p.fake.Sign(claims(nil), nil)
+			go func() {
+				if _, err := p.Authenticate(t.Context(), time.Now(), token); regcred.CodeOf(err) != regcred.Unavailable {
+					t.Errorf("of an issuer that hangs: %v", err)
+				}
+			}()
+		}
+		synctest.Wait()
+		began := time.Now()
+		if _, err := other.ask(t, nil); err != nil {
+			t.Error(err)
+		}
+		if _, err := known.Authenticate(t.Context(), time.Now(), old); err != nil {
+			t.Error(err)
+		}
+		if waited := time.Since(began); waited > 0 {
+			t.Errorf("others waited %s", waited)
+		}
+		time.Sleep(time.Minute)
+	})
 }
 
 // TestRotation: a new key is believed at once.
