@@ -41,27 +41,28 @@ func benchAPI(r *figures.Report, small bool) error {
 	}
 	// The heap of this process is small, and would be collected a hundred times a second.
 	defer debug.SetGCPercent(debug.SetGCPercent(1000))
-	if err := benchServer(r, n, rounds, requests, pages); err != nil {
+	ctx := context.Background()
+	if err := benchServer(ctx, r, n, rounds, requests, pages); err != nil {
 		return err
 	}
 	if small {
 		return nil // a million credentials take half a minute to fill
 	}
-	return benchGrowth(r)
+	return benchGrowth(ctx, r)
 }
 
-func benchServer(r *figures.Report, n, rounds, requests, pages int) error {
+func benchServer(ctx context.Context, r *figures.Report, n, rounds, requests, pages int) error {
 	dir, err := os.MkdirTemp("", "regcred-bench-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	if err := seed(context.Background(), dir, n); err != nil {
+	defer func() { _ = os.RemoveAll(dir) }()
+	if err := seed(ctx, dir, n); err != nil {
 		return err
 	}
 	f := newFoundation()
 	defer f.close()
-	l, err := startLoad(n, f, "-data", dir)
+	l, err := startLoad(ctx, n, f, "-data", dir)
 	if err != nil {
 		return err
 	}
@@ -103,7 +104,7 @@ func benchServer(r *figures.Report, n, rounds, requests, pages int) error {
 // all rounds and with its collection of garbage: the time that a client waits differs more
 // between two runs of the same server than the limit allows, where others use the machine.
 // A page takes long enough to be judged by its time.
-func benchGrowth(r *figures.Report) error {
+func benchGrowth(ctx context.Context, r *figures.Report) error {
 	const rounds, requests, pages = 5, 60_000, 20
 	f := newFoundation()
 	defer f.close()
@@ -113,7 +114,7 @@ func benchGrowth(r *figures.Report) error {
 	}
 	for i, n := range [...]int{100_000, 1_000_000} {
 		var err error
-		if servers[i].load, err = startLoad(n, f, "-memory", strconv.Itoa(n)); err != nil {
+		if servers[i].load, err = startLoad(ctx, n, f, "-memory", strconv.Itoa(n)); err != nil {
 			return err
 		}
 		defer servers[i].end()

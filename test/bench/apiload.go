@@ -32,12 +32,12 @@ type load struct {
 
 // startLoad starts a server of n credentials, and waits until it has them. The arguments
 // say where it has them from.
-func startLoad(n int, f *foundation, args ...string) (*load, error) {
+func startLoad(ctx context.Context, n int, f *foundation, args ...string) (*load, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, append(args, "-capi", f.capi)...) //nolint:gosec // this very program
+	cmd := exec.CommandContext(ctx, self, append(args, "-capi", f.capi)...) //nolint:gosec // this very program
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
