@@ -111,16 +111,16 @@ func (all *operations) start(ctx context.Context, caller string, o OperationOpti
 		defer cancel()
 		do(ctx, op)
 		op.EndedAt = time.Now()
-		close(op.done)
-		all.forget()
+		all.finish(op)
 	})
 	return op, nil
 }
 
-// forget forgets the oldest ones, of those that have ended.
-func (all *operations) forget() {
+// finish ends an operation, and forgets the oldest ones of those that have ended.
+func (all *operations) finish(op *operation) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
+	close(op.done)
 	over := 0
 	for _, op := range slices.Backward(all.list) {
 		if op.over() {
