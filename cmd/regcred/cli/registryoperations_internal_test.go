@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"regcred.dev/client"
@@ -29,20 +30,22 @@ func TestProgress(t *testing.T) {
 
 // TestListOperations has a line for each state.
 func TestListOperations(t *testing.T) {
-	ended := time.Now().Add(-10 * time.Second)
-	began := time.Now().Add(-2 * time.Minute)
-	var out bytes.Buffer
-	listOperations(&out, []client.RegistryOperation{
-		{ID: "a", Kind: "check", StartedBy: "local", StartedAt: began, State: client.Running, Progress: client.OperationProgress{Step: "listing", Number: 1, Steps: 5}},
-		{ID: "b", Kind: "check", StartedBy: "ci", StartedAt: began, EndedAt: &ended, State: client.Done, Check: &client.RegistryCheck{Lost: 2}},
-		{ID: "c", Kind: "collect", StartedBy: "ci", StartedAt: began, EndedAt: &ended, State: client.Failed, Error: &client.ErrorItem{Detail: "no"}},
-		{ID: "d", Kind: "collect", StartedBy: "ci", StartedAt: began, EndedAt: &ended, State: client.Done},
-	})
-	for _, want := range []string{
-		"2m0s ago   -         step 1 of 5: listing\n", "10s ago   2 places where something is lost\n", "10s ago   failed: no\n", "10s ago   done\n",
-	} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("no %q in\n%s", want, out.String())
+	synctest.Test(t, func(t *testing.T) { // no second passes while it is printed
+		ended := time.Now().Add(-10 * time.Second)
+		began := time.Now().Add(-2 * time.Minute)
+		var out bytes.Buffer
+		listOperations(&out, []client.RegistryOperation{
+			{ID: "a", Kind: "check", StartedBy: "local", StartedAt: began, State: client.Running, Progress: client.OperationProgress{Step: "listing", Number: 1, Steps: 5}},
+			{ID: "b", Kind: "check", StartedBy: "ci", StartedAt: began, EndedAt: &ended, State: client.Done, Check: &client.RegistryCheck{Lost: 2}},
+			{ID: "c", Kind: "collect", StartedBy: "ci", StartedAt: began, EndedAt: &ended, State: client.Failed, Error: &client.ErrorItem{Detail: "no"}},
+			{ID: "d", Kind: "collect", StartedBy: "ci", StartedAt: began, EndedAt: &ended, State: client.Done},
+		})
+		for _, want := range []string{
+			"2m0s ago   -         step 1 of 5: listing\n", "10s ago   2 places where something is lost\n", "10s ago   failed: no\n", "10s ago   done\n",
+		} {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("no %q in\n%s", want, out.String())
+			}
 		}
-	}
+	})
 }
