@@ -31,26 +31,31 @@ type AuditEntry struct {
 	Caller string
 	Role   Role
 	From   string
-	// Operation is what was to be done, such as "create credential".
+	// Operation is what was to be done: one of AuditOperations.
 	Operation string
 	// Scope, Location and GUID say with what, as far as that is known.
 	Scope    Scope
 	Location string
 	GUID     string
+	// Repository is the one of the registry that it is about, "" for none or several.
+	Repository string
 	// Allowed says whether they may; Detail why not, or what else is to be known.
 	Allowed bool
 	Detail  string
-	// Count is how many times it happened within the second that At begins; more than
-	// once only for reads.
+	// Count is how many times it happened within the second that At begins, or within the
+	// minute where nobody knows who it was; more than once only for what changes nothing.
 	Count int
 }
+
+// Nobody is the Caller of entries about those who sent no login, or one that is not good.
+const Nobody = "nobody"
 
 // MaxAuditText bounds each text of an AuditEntry, in bytes.
 const MaxAuditText = 1024
 
 // AuditQuery selects entries. Fields are combined by "and", the values of one by "or".
 type AuditQuery struct {
-	Callers, Operations, GUIDs []string
+	Callers, Operations, GUIDs, Repositories []string
 	// Allowed selects by it, unless it is nil.
 	Allowed *bool
 	// Since and Before bound At; zero is no bound. Before excludes itself.
@@ -59,4 +64,46 @@ type AuditQuery struct {
 	Newest bool
 	// Offset and Limit cut out a page.
 	Offset, Limit int
+}
+
+// AuditOperations are all operations of the audit log, sorted.
+var AuditOperations = []string{
+	"authenticate",
+	"check credential",
+	"check registry",
+	"collect garbage",
+	"confirm removals",
+	"create credential",
+	"create token",
+	"declare credential",
+	"delete blob",
+	"delete credential",
+	"delete manifest",
+	"delete tag",
+	"delete token",
+	"find scope",
+	"get credential",
+	"issue registry token",
+	"link blob",
+	"list credentials",
+	"list profiles",
+	"list registry operations",
+	"list repositories",
+	"list tags",
+	"list tokens",
+	"look for garbage",
+	"pull",
+	"push blob",
+	"push manifest",
+	"read audit log",
+	"read registry operation",
+	"read registry statistics",
+	"read tag history",
+	"refresh credential",
+	"release login",
+	"release logins",
+	"resolve",
+	"roll back tag",
+	"status",
+	"update credential",
 }

@@ -30,7 +30,7 @@ const (
 	readTimeout = 30 * time.Second
 )
 
-// Options are what a handler works with; all but Log are required.
+// Options are what a handler works with; all but Address and Log are required.
 type Options struct {
 	Service *service.Service
 	// Authenticate returns the caller that an API token stands for.
@@ -38,6 +38,9 @@ type Options struct {
 	// AuthenticateKubelet does so where a kubelet asks for a login: its token may be a
 	// workload's too.
 	AuthenticateKubelet func(ctx context.Context, now time.Time, token string) (regcred.Caller, error)
+	// Address returns where a request comes from, as the audit log has it; nil takes its
+	// peer's address.
+	Address func(*http.Request) string
 	// Mounts are served beside the API, by the patterns of http.ServeMux: the
 	// registry, which authenticates for itself, and /metrics, which is open.
 	Mounts map[string]http.Handler
@@ -62,6 +65,12 @@ type handler struct {
 func New(o Options) http.Handler {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Address == nil {
+		o.Address = func(r *http.Request) string {
+			host, _, _ := net.SplitHostPort(r.RemoteAddr)
+			return host
+		}
 	}
 	h := &handler{Options: o, mux: http.NewServeMux()}
 	if o.PublicURL != nil {
@@ -231,23 +240,30 @@ func (h *handler) caller(r *http.Request) (regcred.Caller, error) {
 	if r.Context().Value(localKey{}) != nil {
 		return regcred.Local, nil
 	}
-	return bearer(r, h.Authenticate)
+	return h.bearer(r, h.Authenticate)
 }
 
-// bearer returns the caller that the bearer token of a request stands for.
-func bearer(r *http.Request, authenticate func(context.Context, time.Time, string) (regcred.Caller, error)) (regcred.Caller, error) {
+// bearer returns the caller that the bearer token of a request stands for. One that is
+// not good is recorded.
+func (h *handler) bearer(r *http.Request, authenticate func(context.Context, time.Time, string) (regcred.Caller, error)) (regcred.Caller, error) {
 	header := r.Header.Get("Authorization")
 	if header == "" {
 		return regcred.Caller{}, regcred.Errorf(regcred.Unauthenticated, "authentication is required: send an API token as bearer token")
 	}
-	scheme, token, _ := strings.Cut(header, " ")
-	if !strings.EqualFold(scheme, "bearer") {
-		return regcred.Caller{}, regcred.Errorf(regcred.Unauthenticated, "authentication is by bearer token")
-	}
-	caller, err := authenticate(r.Context(), time.Now(), strings.TrimSpace(token))
+	caller, err := presented(r, header, authenticate)
 	if err != nil {
+		h.Service.RefuseToken(r.Context(), h.Address(r), err)
 		return regcred.Caller{}, err
 	}
-	caller.From, _, _ = net.SplitHostPort(r.RemoteAddr)
+	caller.From = h.Address(r)
 	return caller, nil
+}
+
+// presented returns the caller that an Authorization header stands for.
+func presented(r *http.Request, header string, authenticate func(context.Context, time.Time, string) (regcred.Caller, error)) (regcred.Caller, error) {
+	scheme, token, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "bearer") {
+		return regcred.Caller{}, regcred.NewBadToken(regcred.TokenMalformed, "", "authentication is by bearer token")
+	}
+	return authenticate(r.Context(), time.Now(), strings.TrimSpace(token))
 }

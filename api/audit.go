@@ -1,8 +1,10 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"regcred.dev"
@@ -12,7 +14,7 @@ import (
 // readAudit answers with a page of the audit log.
 func (h *handler) readAudit(r call) (answer, error) {
 	q := r.URL.Query()
-	known := slices.Concat([]string{"page", "per_page", "order_by", "callers", "operations", "guids", "allowed"}, timeKeys("created_ats"))
+	known := slices.Concat([]string{"page", "per_page", "order_by", "callers", "operations", "guids", "repositories", "allowed"}, timeKeys("created_ats"))
 	if err := knownQuery(q, known...); err != nil {
 		return answer{}, err
 	}
@@ -20,13 +22,17 @@ func (h *handler) readAudit(r call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	values, err := lists(q, "callers", "operations", "guids")
+	values, err := lists(q, "callers", "operations", "guids", "repositories")
 	if err != nil {
+		return answer{}, err
+	}
+	if err := knownOperations(values["operations"]); err != nil {
 		return answer{}, err
 	}
 	query := regcred.AuditQuery{
 		Callers: values["callers"], Operations: values["operations"], GUIDs: values["guids"],
-		Offset: (page - 1) * perPage, Limit: perPage,
+		Repositories: values["repositories"],
+		Offset:       (page - 1) * perPage, Limit: perPage,
 	}
 	if q.Has("allowed") {
 		allowed, err := boolean(q, "allowed")
@@ -56,6 +62,16 @@ func (h *handler) readAudit(r call) (answer, error) {
 		out.Resources[i] = auditEntry(e)
 	}
 	return answer{status: http.StatusOK, body: out}, nil
+}
+
+// knownOperations refuses the name of an operation that is not in any audit log.
+func knownOperations(names []string) error {
+	for _, name := range names {
+		if !slices.Contains(regcred.AuditOperations, name) {
+			return badQuery(fmt.Sprintf("there is no operation %.40q; there are: %s", name, strings.Join(regcred.AuditOperations, ", ")))
+		}
+	}
+	return nil
 }
 
 // newest reads an order of which only the time of creation can be asked for.
@@ -94,6 +110,6 @@ func auditEntry(e regcred.AuditEntry) client.AuditEntry {
 	return client.AuditEntry{
 		Sequence: e.Sequence, CreatedAt: seconds(e.At), Caller: e.Caller, Role: string(e.Role), From: e.From,
 		Operation: e.Operation, Scope: e.Scope.Level().String(), Relationships: client.RelationshipsOf(e.Scope),
-		Location: e.Location, GUID: e.GUID, Allowed: e.Allowed, Detail: e.Detail, Count: e.Count,
+		Location: e.Location, GUID: e.GUID, Repository: e.Repository, Allowed: e.Allowed, Detail: e.Detail, Count: e.Count,
 	}
 }

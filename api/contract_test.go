@@ -1,6 +1,9 @@
 package api_test
 
 import (
+	"strings"
+
+	"regcred.dev"
 	"regcred.dev/client"
 )
 
@@ -118,8 +121,9 @@ var operations = map[string]operation{
 		query: query(paging, []parameter{
 			{"order_by", "created_at (the default); -created_at, newest first."},
 			{"callers", "Only what these did, separated by commas."},
-			{"operations", "Only these operations."},
+			{"operations", "Only these operations: " + strings.Join(regcred.AuditOperations, ", ") + "."},
 			{"guids", "Only what was done with these credentials."},
+			{"repositories", "Only what was done with these repositories of the registry."},
 			{"allowed", "true or false: only what was allowed, or was not."},
 		}, times("created_ats", "Done")[1:]), status: 200, answer: client.Page[client.AuditEntry]{},
 	},

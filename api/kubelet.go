@@ -41,5 +41,5 @@ func (h *handler) kubeletCaller(r *http.Request) (regcred.Caller, error) {
 	if r.Header.Get("Authorization") == "" {
 		return h.caller(r)
 	}
-	return bearer(r, h.AuthenticateKubelet)
+	return h.bearer(r, h.AuthenticateKubelet)
 }

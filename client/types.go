@@ -325,9 +325,11 @@ type AuditEntry struct {
 	Relationships Relationships `json:"relationships"`
 	Location      string        `json:"location,omitempty"`
 	GUID          string        `json:"guid,omitempty"`
+	Repository    string        `json:"repository,omitempty"`
 	Allowed       bool          `json:"allowed"`
 	Detail        string        `json:"detail,omitempty"`
-	// Count is how many times it happened within the second; over 1 only for reads.
+	// Count is how many times it happened within the second, or the minute where the caller
+	// is "nobody"; over 1 only for what changes nothing.
 	Count int `json:"count"`
 }
 

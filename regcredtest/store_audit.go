@@ -28,7 +28,7 @@ func testAudit(t *testing.T, s regcred.Store) {
 	entries := []regcred.AuditEntry{
 		{At: at, Caller: "ann", Role: regcred.RoleAdmin, From: "192.0.2.1", Operation: "create credential", Scope: regcred.SpaceScope("o", "s"), Location: "a.example.com", Allowed: true},
 		{At: at.Add(time.Nanosecond), Caller: "bob", Operation: "delete credential", GUID: "g", Detail: "may not"},
-		{At: at.Add(time.Second), Caller: "ann", Operation: "resolve", Allowed: true, Count: 7},
+		{At: at.Add(time.Second), Caller: "ann", Operation: "resolve", Repository: "acme/app", Allowed: true, Count: 7},
 	}
 	if err := s.Audit(t.Context(), entries[:2]...); err != nil {
 		t.Fatal(err)
@@ -63,6 +63,7 @@ func testAudit(t *testing.T, s regcred.Store) {
 		"nobody":       {regcred.AuditQuery{Callers: []string{}}, nil},
 		"operation":    {regcred.AuditQuery{Operations: []string{"resolve"}}, []int{2}},
 		"guid":         {regcred.AuditQuery{GUIDs: []string{"g"}}, []int{1}},
+		"repository":   {regcred.AuditQuery{Repositories: []string{"acme/app", "other"}}, []int{2}},
 		"allowed":      {regcred.AuditQuery{Allowed: &yes}, []int{0, 2}},
 		"refused":      {regcred.AuditQuery{Allowed: &no}, []int{1}},
 		"since":        {regcred.AuditQuery{Since: at.Add(time.Nanosecond)}, []int{1, 2}},

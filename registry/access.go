@@ -34,7 +34,9 @@ type access struct {
 	// subject is that of the login's claims, or the id of an API token; "" without a
 	// login.
 	subject string
-	grants  []token.Grant
+	// name is that of the API token, also of the one that a Bearer token was made from.
+	name   string
+	grants []token.Grant
 	// scope bounds the grants to the repositories that it may have.
 	scope regcred.Scope
 	// expires is when the login ends; zero where it does not.
@@ -107,7 +109,7 @@ func (a access) pullable(names iter.Seq2[string, error]) iter.Seq2[string, error
 var errAnonymous = regcred.Errorf(regcred.Unauthenticated, "log in first, with an API token or a registry login of regcred as the password")
 
 // errStranger is the answer to a password that is nothing of regcred's.
-var errStranger = regcred.Errorf(regcred.Unauthenticated, "the password is neither an API token nor a registry login of regcred")
+var errStranger = regcred.NewBadToken(regcred.TokenUnknown, "", "the password is neither an API token nor a registry login of regcred")
 
 // authenticate finds out who sent a request; who sent no login is nobody.
 // Errors: Unauthenticated where there is a login that is not valid; those of the
@@ -115,7 +117,7 @@ var errStranger = regcred.Errorf(regcred.Unauthenticated, "the password is neith
 func (s *Server) authenticate(r *http.Request) (access, error) {
 	who, err := s.loggedIn(r)
 	if err != nil {
-		return access{bearer: who.bearer}, err
+		return access{bearer: who.bearer}, s.badLogin(r, err)
 	}
 	return s.seen(r, who), nil
 }
@@ -137,7 +139,7 @@ func (s *Server) loggedIn(r *http.Request) (access, error) {
 	}
 	scheme, raw, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(scheme, "Bearer") {
-		return access{}, regcred.Errorf(regcred.Unauthenticated, "the Authorization header is neither of scheme Basic nor Bearer, or malformed")
+		return access{}, regcred.NewBadToken(regcred.TokenMalformed, "", "the Authorization header is neither of scheme Basic nor Bearer, or malformed")
 	}
 	claims, err := s.tokens.Verify(time.Now(), strings.TrimSpace(raw), token.UseAccess)
 	who := accessOf(claims)
@@ -154,7 +156,7 @@ func (s *Server) checkPassword(ctx context.Context, password string) (access, er
 		if err != nil {
 			return access{}, err
 		}
-		return access{subject: t.ID, grants: grantsOf(t), scope: t.Scope, expires: t.ExpiresAt}, nil
+		return access{subject: t.ID, name: t.Name, grants: grantsOf(t), scope: t.Scope, expires: t.ExpiresAt}, nil
 	}
 	if strings.Count(password, ".") != 2 { // a JWT has three parts
 		return access{}, errStranger
@@ -164,7 +166,7 @@ func (s *Server) checkPassword(ctx context.Context, password string) (access, er
 }
 
 func accessOf(c token.Claims) access {
-	return access{subject: c.Subject, grants: c.Grants, scope: c.Scope, expires: c.ExpiresAt}
+	return access{subject: c.Subject, name: c.Name, grants: c.Grants, scope: c.Scope, expires: c.ExpiresAt}
 }
 
 // grantsOf returns what an API token may do in the repositories of its scope: an

@@ -46,6 +46,22 @@ func (s *Server) clientAddr(r *http.Request) netip.Addr {
 	return addr
 }
 
+// Address returns where a request comes from, as the audit log has it: its peer or, where
+// that is a trusted proxy, the client that the proxy names. It is "" for a local socket.
+func (s *Server) Address(r *http.Request) string {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	addr := plain(peer.Addr())
+	if contains(s.proxies, addr) {
+		if client := forwardedFor(r.Header.Values("X-Forwarded-For"), s.proxies); client.IsValid() {
+			addr = client
+		}
+	}
+	return addr.String()
+}
+
 // forwardedFor returns the client that trusted proxies name: each adds who called it
 // at the end, so what stands before the first that is not trusted is anybody's word.
 func forwardedFor(headers []string, trusted []netip.Prefix) netip.Addr {

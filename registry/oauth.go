@@ -43,7 +43,7 @@ func (s *Server) postedLogin(r *http.Request, form url.Values) (access, error) {
 	}
 	who, err := s.checkPassword(r.Context(), login)
 	if err != nil {
-		return access{}, err
+		return access{}, s.badLogin(r, err)
 	}
 	return s.seen(r, who), nil
 }

@@ -24,6 +24,12 @@ import (
 // newPolicyHarness is newHarness with a policy, and proxies that it trusts.
 func newPolicyHarness(t testing.TB, policy registry.Policy, proxies ...netip.Prefix) *harness {
 	t.Helper()
+	return newHarnessOf(t, policy, registry.Options{TrustedProxies: proxies})
+}
+
+// newHarnessOf is newHarness with a policy, and a server of those options.
+func newHarnessOf(t testing.TB, policy registry.Policy, o registry.Options) *harness {
+	t.Helper()
 	h := &harness{dir: t.TempDir(), log: new(syncBuffer), tokens: newTokens(t, "registry.test")}
 	blobs, err := blob.Open(h.dir)
 	if err != nil {
@@ -31,7 +37,8 @@ func newPolicyHarness(t testing.TB, policy registry.Policy, proxies ...netip.Pre
 	}
 	t.Cleanup(func() { _ = blobs.Close() })
 	h.storage = registry.NewStorage(blobs, registry.StorageOptions{Policy: policy})
-	server, err := registry.New(registry.Options{Storage: h.storage, Tokens: h.tokens, TrustedProxies: proxies})
+	o.Storage, o.Tokens = h.storage, h.tokens
+	server, err := registry.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

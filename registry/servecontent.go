@@ -142,6 +142,9 @@ func (s *Server) putManifest(w http.ResponseWriter, r *http.Request, q request) 
 	if err != nil {
 		return err
 	}
+	if err := s.allowed(r, q, pushedAs(q.repo, d, tags)); err != nil {
+		return err
+	}
 	desc, err := s.storage.PushManifestAs(r.Context(), q.repo, d, tags, data, mediaTypeOf(r.Header.Get("Content-Type"), data))
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"regcred.dev"
+	"regcred.dev/token"
 )
 
 // Options configure a Server.
@@ -42,6 +43,10 @@ type Options struct {
 	// is cut. What came until then is kept: the upload can be gone on with. 0 means
 	// DefaultPatience.
 	Patience time.Duration
+	// Audit is the audit log, an *audit.Log; nil means none. What changes a repository is
+	// in it before it is done, what else there is to know of shortly after; reads of
+	// manifests and blobs are not in it, unless they were refused.
+	Audit auditLog
 	// Log gets each request at debug level and faults at error level; nil discards.
 	Log *slog.Logger
 	// Metrics is where the server's metrics are registered; nil means nowhere.
@@ -66,6 +71,7 @@ type Server struct {
 	redirect  Redirect
 	owners    []string
 	patience  time.Duration
+	audit     auditLog
 	log       *slog.Logger
 	metrics   *metrics
 }
@@ -87,6 +93,9 @@ func New(o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Audit == nil {
+		o.Audit = noLog{}
+	}
 	m := newMetrics()
 	if o.Metrics != nil {
 		if err := m.register(o.Metrics); err != nil {
@@ -96,7 +105,7 @@ func New(o Options) (*Server, error) {
 	return &Server{
 		storage: o.Storage, tokens: o.Tokens, public: o.PublicURL, proxies: o.TrustedProxies,
 		elsewhere: o.Elsewhere, redirect: o.Redirect, owners: o.Owners,
-		patience: cmp.Or(o.Patience, DefaultPatience), log: o.Log, metrics: m,
+		patience: cmp.Or(o.Patience, DefaultPatience), audit: o.Audit, log: o.Log, metrics: m,
 	}, nil
 }
 
@@ -154,10 +163,15 @@ func (s *Server) dispatch(rec *recorder, r *http.Request, q request) error {
 	}
 	rec.subject = who.subject
 	if !who.mayDo(q, route.action) {
-		return refusal(who, q, route.action)
+		return s.refused(r, who, q, refusal(who, q, route.action))
 	}
 	q.access = who
-	return route.handle(s, rec, r, q)
+	if route.action == token.Delete {
+		if err := s.allowed(r, q, nameOf(q)); err != nil {
+			return err
+		}
+	}
+	return s.denied(r, q, route.handle(s, rec, r, q))
 }
 
 // ping answers /v2/: the registry is there and the login is valid.

@@ -103,6 +103,12 @@ func (s *Server) link(w http.ResponseWriter, r *http.Request, q request, d diges
 	if err := s.checkOwner(u); err != nil {
 		return err
 	}
+	if err := checkDigest(d); err != nil {
+		return err
+	}
+	if err := s.allowed(r, q, q.repo+"@"+d.String()+" at "+u.Host); err != nil {
+		return err
+	}
 	desc := ociregistry.Descriptor{MediaType: mediaTypeBlob, Digest: d, Size: size}
 	if err := s.storage.LinkBlob(r.Context(), q.repo, desc, owner); err != nil {
 		return err

@@ -63,11 +63,11 @@ func (s *Server) serveToken(w *recorder, r *http.Request) error {
 	switch r.Method {
 	case http.MethodGet:
 		who, err := s.authenticate(r)
-		if err == nil && who.bearer {
-			err = regcred.Errorf(regcred.Unauthenticated, "a Bearer token cannot be exchanged: use the login itself")
-		}
 		if err != nil {
 			return err
+		}
+		if who.bearer {
+			return s.refuseToken(r, who, nil, regcred.Errorf(regcred.Unauthenticated, "a Bearer token cannot be exchanged: use the login itself"))
 		}
 		return s.issue(w, r, who, r.URL.Query()["scope"])
 	case http.MethodPost:
@@ -93,20 +93,22 @@ func (s *Server) issue(w *recorder, r *http.Request, who access, scopes []string
 		return err
 	}
 	if who.subject == "" && !who.mayAny(asked) && !s.anyElsewhere(r, asked) {
-		return errAnonymous
+		return s.refuseToken(r, who, asked, errAnonymous)
 	}
 	now := time.Now().UTC()
 	claims := token.Claims{
-		Subject: cmp.Or(who.subject, nobody), Use: token.UseAccess, Grants: narrow(asked, who), Scope: who.scope,
+		Subject: cmp.Or(who.subject, nobody), Name: who.name, Use: token.UseAccess, Grants: narrow(asked, who), Scope: who.scope,
 		IssuedAt: now, ExpiresAt: accessExpiry(now, who.expires),
 	}
 	signed, err := s.tokens.Sign(claims)
 	if err != nil {
 		return err
 	}
+	granted := allowedOf(asked, who)
+	s.tokenIssued(r, who, asked, granted)
 	w.Header().Set("Cache-Control", "no-store")
 	return writeJSON(w, http.StatusOK, tokenResponse{
-		Token: signed.Reveal(), AccessToken: signed.Reveal(), Scope: allowedOf(asked, who),
+		Token: signed.Reveal(), AccessToken: signed.Reveal(), Scope: granted,
 		ExpiresIn: int(claims.ExpiresAt.Sub(now) / time.Second), IssuedAt: now,
 	})
 }
@@ -204,10 +206,15 @@ func allowedOf(asked []token.Grant, who access) string {
 	var scopes []string
 	for _, g := range asked {
 		if actions := keep(g, who.allows); g.Repository != "*" && len(actions) > 0 {
-			scopes = append(scopes, "repository:"+g.Repository+":"+strings.Join(actions, ","))
+			scopes = append(scopes, scopeText(token.Grant{Repository: g.Repository, Actions: actions}))
 		}
 	}
 	return strings.Join(scopes, " ")
+}
+
+// scopeText writes a grant as a scope.
+func scopeText(g token.Grant) string {
+	return "repository:" + g.Repository + ":" + strings.Join(g.Actions, ",")
 }
 
 // keep returns those of a grant's actions that are allowed on its repository.

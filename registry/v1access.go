@@ -13,8 +13,9 @@ import (
 // Visitor is who sent a request, and what they may do: for handlers of the registry
 // that speak another protocol than OCI's. The zero Visitor may do nothing.
 type Visitor struct {
-	server *Server
-	access access
+	server  *Server
+	request *http.Request
+	access  access
 }
 
 // Visitor finds out who sent a request; who sent no login is nobody in particular,
@@ -26,7 +27,7 @@ func (s *Server) Visitor(r *http.Request) (Visitor, error) {
 	if err != nil {
 		return Visitor{}, err
 	}
-	return Visitor{server: s, access: who}, nil
+	return Visitor{server: s, request: r, access: who}, nil
 }
 
 // MayPull reports whether the visitor may pull from a repository, whether it is there
@@ -53,9 +54,11 @@ func (v Visitor) PullToken(now time.Time, repo string) (regcred.Secret, error) {
 		return regcred.Secret{}, nil
 	}
 	now = now.UTC()
+	grants := []token.Grant{{Repository: repo, Actions: []string{token.Pull}}}
+	v.server.tokenIssued(v.request, v.access, grants, scopeText(grants[0]))
 	return v.server.tokens.Sign(token.Claims{
-		Subject: v.access.subject, Use: token.UseAccess, Scope: v.access.scope,
-		Grants:   []token.Grant{{Repository: repo, Actions: []string{token.Pull}}},
+		Subject: v.access.subject, Name: v.access.name, Use: token.UseAccess, Scope: v.access.scope,
+		Grants:   grants,
 		IssuedAt: now, ExpiresAt: accessExpiry(now, v.access.expires),
 	})
 }

@@ -75,7 +75,7 @@ func (s *Service) Repositories(ctx context.Context, caller regcred.Caller, offse
 // Tags describes the tags of a repository, in the order of their names.
 // Errors: Denied, NotFound, Invalid; those of the storage.
 func (s *Service) Tags(ctx context.Context, caller regcred.Caller, repo string) ([]registry.TagInfo, error) {
-	if err := s.requireRead(ctx, caller, act{operation: "list tags", detail: repo, read: true}); err != nil {
+	if err := s.requireRead(ctx, caller, act{operation: "list tags", repository: repo, detail: repo, read: true}); err != nil {
 		return nil, err
 	}
 	var list []registry.TagInfo
@@ -92,7 +92,7 @@ func (s *Service) Tags(ctx context.Context, caller regcred.Caller, repo string) 
 // Errors: Denied, NotFound, Invalid; those of the storage.
 func (s *Service) TagHistory(ctx context.Context, caller regcred.Caller, repo, tag string) ([]registry.TagVersion, error) {
 	name := repo + ":" + tag
-	if err := s.requireRead(ctx, caller, act{operation: "read tag history", detail: name, read: true}); err != nil {
+	if err := s.requireRead(ctx, caller, act{operation: "read tag history", repository: repo, detail: name, read: true}); err != nil {
 		return nil, err
 	}
 	list, err := s.o.Images.Storage.TagHistory(ctx, repo, tag)
@@ -104,7 +104,7 @@ func (s *Service) TagHistory(ctx context.Context, caller regcred.Caller, repo, t
 // NotFound, Invalid; those of the storage.
 func (s *Service) Rollback(ctx context.Context, caller regcred.Caller, repo, tag string, d digest.Digest) (digest.Digest, error) {
 	name := repo + ":" + tag
-	if err := s.requireAdmin(ctx, caller, act{operation: "roll back tag", detail: to(name, d)}); err != nil {
+	if err := s.requireAdmin(ctx, caller, act{operation: "roll back tag", repository: repo, detail: to(name, d)}); err != nil {
 		return "", err
 	}
 	desc, err := s.o.Images.Storage.Rollback(ctx, repo, tag, d)
@@ -127,7 +127,7 @@ func to(name string, d digest.Digest) string {
 // storage.
 func (s *Service) DeleteTag(ctx context.Context, caller regcred.Caller, repo, tag string) error {
 	name := repo + ":" + tag
-	if err := s.requireAdmin(ctx, caller, act{operation: "delete tag", detail: name}); err != nil {
+	if err := s.requireAdmin(ctx, caller, act{operation: "delete tag", repository: repo, detail: name}); err != nil {
 		return err
 	}
 	if err := s.o.Images.Storage.DeleteTag(ctx, repo, tag); err != nil {
@@ -141,7 +141,7 @@ func (s *Service) DeleteTag(ctx context.Context, caller regcred.Caller, repo, ta
 // where an immutable tag needs it; NotFound, Invalid; those of the storage.
 func (s *Service) DeleteManifest(ctx context.Context, caller regcred.Caller, repo string, d digest.Digest) error {
 	name := repo + "@" + d.String()
-	if err := s.requireAdmin(ctx, caller, act{operation: "delete manifest", detail: name}); err != nil {
+	if err := s.requireAdmin(ctx, caller, act{operation: "delete manifest", repository: repo, detail: name}); err != nil {
 		return err
 	}
 	if err := s.o.Images.Storage.DeleteManifest(ctx, repo, d); err != nil {

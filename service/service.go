@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"regcred.dev"
+	"regcred.dev/audit"
 	"regcred.dev/catalog"
 	"regcred.dev/deliver"
 	"regcred.dev/keyring"
 	"regcred.dev/refresh"
 )
 
-// Options are what a Service works with; all but Log are required.
+// Options are what a Service works with; all but Audit and Log are required.
 type Options struct {
 	Store regcred.Store
 	Books *keyring.Books
@@ -38,6 +39,8 @@ type Options struct {
 	LoginLifetime time.Duration
 	// Version is the program's.
 	Version string
+	// Audit writes the audit log of Store; nil makes one.
+	Audit *audit.Log
 	// Log is where changes and refusals are said; nil discards them.
 	Log *slog.Logger
 }
@@ -67,7 +70,6 @@ type Targets interface {
 // Service carries out operations. It is safe for concurrent use.
 type Service struct {
 	o          Options
-	reads      reads
 	operations operations
 }
 
@@ -75,6 +77,9 @@ type Service struct {
 func New(o Options) *Service {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Audit == nil {
+		o.Audit = audit.New(o.Store, o.Log)
 	}
 	return &Service{o: o}
 }

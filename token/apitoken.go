@@ -128,27 +128,31 @@ func (s *Service) Authenticate(ctx context.Context, now time.Time, raw string) (
 	if err != nil {
 		return regcred.Caller{}, err
 	}
-	return regcred.Caller{Name: fmt.Sprintf("token %s (%s)", t.ID, t.Name), Role: t.Role, Scope: t.Scope}, nil
+	return regcred.Caller{Name: CallerName(t.ID, t.Name), Role: t.Role, Scope: t.Scope}, nil
 }
+
+// CallerName returns the name of the caller whom the API token of an ID and name stands
+// for, as the audit log has it.
+func CallerName(id, name string) string { return fmt.Sprintf("token %s (%s)", id, name) }
 
 // APIToken returns what is stored of an API token that is valid at now.
 //
 // An unknown token costs what a known one with a wrong secret does, and gets the
-// same answer. Errors: Unauthenticated; those of the store.
+// same answer. Errors: a *regcred.BadToken; those of the store.
 func (s *Service) APIToken(ctx context.Context, now time.Time, raw string) (regcred.APIToken, error) {
 	id, secret, ok := splitAPIToken(raw)
 	if !ok {
-		return regcred.APIToken{}, regcred.Errorf(regcred.Unauthenticated, "this is no API token: one reads %sID_SECRET", apiTokenPrefix)
+		return regcred.APIToken{}, regcred.NewBadToken(regcred.TokenMalformed, "", "this is no API token: one reads %sID_SECRET", apiTokenPrefix)
 	}
 	t, err := s.genuine(ctx, now, id, secret)
 	if err != nil {
 		return regcred.APIToken{}, err
 	}
 	if s.revoked.covers(id, t.CreatedAt) { // and its row is still remembered
-		return regcred.APIToken{}, regcred.Errorf(regcred.Unauthenticated, "the API token %s was deleted", id)
+		return regcred.APIToken{}, regcred.NewBadToken(regcred.TokenRevoked, id, "the API token %s was deleted", id)
 	}
 	if !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt) {
-		return regcred.APIToken{}, regcred.Errorf(regcred.Unauthenticated, "the API token %s expired at %s: ask an admin for a new one", id, t.ExpiresAt.Format(time.RFC3339))
+		return regcred.APIToken{}, regcred.NewBadToken(regcred.TokenExpired, id, "the API token %s expired at %s: ask an admin for a new one", id, t.ExpiresAt.Format(time.RFC3339))
 	}
 	s.used.note(id, now)
 	return t, nil
@@ -181,7 +185,7 @@ func (s *Service) genuine(ctx context.Context, now time.Time, id, secret string)
 		t.Hash = make([]byte, len(given))
 	}
 	if equal := subtle.ConstantTimeCompare(given, t.Hash) == 1; !equal || !known {
-		return regcred.APIToken{}, regcred.Errorf(regcred.Unauthenticated, "the API token %s is unknown or wrong", id)
+		return regcred.APIToken{}, regcred.NewBadToken(regcred.TokenUnknown, id, "the API token %s is unknown or wrong", id)
 	}
 	s.rows.add(now, key, t, rowSize(t))
 	return t, nil

@@ -38,6 +38,9 @@ type Claims struct {
 	// was made from. A Bearer token has the subject of the login that it was asked
 	// for with, so that a revocation of the subject ends both.
 	Subject string
+	// Name is that of the API token that it was made from, "" where that is none: for
+	// the audit log, which says who did something.
+	Name string
 	// Use is UseLogin or UseAccess.
 	Use string
 	// Grants say what it allows; none allows nothing.
@@ -60,11 +63,13 @@ func (c Claims) Allows(repository, action string) bool {
 }
 
 // payload is the JSON of a token's claims. All names but "use" and "within" are
-// registered: by RFC 7519, and "access" by Docker's registry token specification.
+// registered: by RFC 7519, "name" by OpenID Connect, and "access" by Docker's registry
+// token specification.
 type payload struct {
 	Issuer    string      `json:"iss"`
 	Audience  string      `json:"aud"`
 	Subject   string      `json:"sub"`
+	Name      string      `json:"name,omitempty"`
 	ID        string      `json:"jti"`
 	Use       string      `json:"use"`
 	IssuedAt  numericDate `json:"iat"`
@@ -121,7 +126,7 @@ func (s *Service) Sign(c Claims) (regcred.Secret, error) {
 		return regcred.Secret{}, err
 	}
 	p := payload{
-		Issuer: s.issuer, Audience: s.issuer, Subject: c.Subject, ID: c.ID, Use: c.Use,
+		Issuer: s.issuer, Audience: s.issuer, Subject: c.Subject, Name: c.Name, ID: c.ID, Use: c.Use,
 		IssuedAt: numericDate{c.IssuedAt}, ExpiresAt: numericDate{c.ExpiresAt}, Within: within(c.Scope),
 	}
 	if p.ID == "" {
@@ -171,17 +176,17 @@ func (s *Service) signable(c Claims) error {
 // Verify returns the claims of a token that this service's key signed, and that
 // at now is valid for the use. The grants are shared: they are not to be changed.
 //
-// Errors: Unauthenticated, with a reason that may be shown.
+// Errors: a *regcred.BadToken, with a reason that may be shown.
 func (s *Service) Verify(now time.Time, raw, use string) (Claims, error) {
 	p, reason := s.recall(now, raw)
-	if reason == "" {
-		reason = s.refusal(now, p, use)
-	}
 	if reason != "" {
-		return Claims{}, regcred.Errorf(regcred.Unauthenticated, "the token is refused: %s", reason)
+		return Claims{}, regcred.NewBadToken(regcred.TokenUnknown, "", "the token is refused: %s", reason)
+	}
+	if fault, reason := s.refusal(now, p, use); reason != "" {
+		return Claims{}, regcred.NewBadToken(fault, p.Subject, "the token is refused: %s", reason)
 	}
 	return Claims{
-		ID: p.ID, Subject: p.Subject, Use: p.Use, Grants: p.grants, Scope: regcred.Scope(p.Within),
+		ID: p.ID, Subject: p.Subject, Name: p.Name, Use: p.Use, Grants: p.grants, Scope: regcred.Scope(p.Within),
 		IssuedAt: p.IssuedAt.Time, ExpiresAt: p.ExpiresAt.Time,
 	}, nil
 }
@@ -248,22 +253,22 @@ func (s *Service) open(raw string) (p payload, reason string) {
 }
 
 // refusal says in words why a token of our own is not valid, "" where it is.
-func (s *Service) refusal(now time.Time, p payload, use string) string {
+func (s *Service) refusal(now time.Time, p payload, use string) (fault regcred.TokenFault, reason string) {
 	switch {
 	case p.Issuer != s.issuer:
-		return "another server issued it"
+		return regcred.TokenMisused, "another server issued it"
 	case p.Audience != s.issuer:
-		return "it is for another server"
+		return regcred.TokenMisused, "it is for another server"
 	case p.Use != use:
-		return "it is for another use"
+		return regcred.TokenMisused, "it is for another use"
 	case p.Subject == "" || p.ID == "" || p.IssuedAt.IsZero() || p.ExpiresAt.IsZero():
-		return "it lacks a claim"
+		return regcred.TokenMalformed, "it lacks a claim"
 	case p.IssuedAt.After(now.Add(leeway)):
-		return "it was issued in the future: compare the clocks"
+		return regcred.TokenMisused, "it was issued in the future: compare the clocks"
 	case !now.Before(p.ExpiresAt.Time):
-		return "it expired at " + p.ExpiresAt.Format(time.RFC3339)
+		return regcred.TokenExpired, "it expired at " + p.ExpiresAt.Format(time.RFC3339)
 	case s.revoked.covers(p.Subject, p.IssuedAt.Time), s.revoked.covers(p.ID, p.IssuedAt.Time):
-		return "it was revoked"
+		return regcred.TokenRevoked, "it was revoked"
 	}
-	return ""
+	return "", ""
 }

@@ -41,6 +41,7 @@ var rules = []rule{
 
 	{packages: "token", imports: "regcred",
 		libraries: "github.com/distribution/reference github.com/go-jose/go-jose/v4"},
+	{packages: "audit", imports: "regcred", tests: "seal store/sqlite"},
 	{packages: "internal/jwks", imports: "regcred internal/web", libraries: "github.com/go-jose/go-jose/v4"},
 	{packages: "clustertoken", imports: "regcred internal/jwks internal/web", libraries: "github.com/go-jose/go-jose/v4"},
 	{packages: "clustertoken/review", imports: "regcred clustertoken", libraries: "k8s.io"},
@@ -82,7 +83,7 @@ var rules = []rule{
 	{packages: "cloudfoundry/...", imports: "regcred imageref keyring deliver cloudfoundry", libraries: "any"},
 	{packages: "oidctoken", imports: "regcred internal/jwks internal/web", libraries: "github.com/go-jose/go-jose/v4"},
 
-	{packages: "service", imports: "regcred imageref keyring catalog refresh token deliver probe registry registry/crane",
+	{packages: "service", imports: "regcred audit imageref keyring catalog refresh token deliver probe registry registry/crane",
 		libraries: "github.com/google/uuid github.com/opencontainers/go-digest", tests: "provider/... cloudfoundry registry/blob"},
 	{packages: "client", imports: "regcred"},
 	{packages: "api", imports: "regcred imageref keyring catalog deliver registry service client",

@@ -3,6 +3,7 @@ package jwks
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"strings"
 	"time"
 
@@ -20,10 +21,17 @@ const MaxSize = 32 << 10
 // Leeway is how far the clocks of an issuer and this machine may differ.
 const Leeway = 30 * time.Second
 
-// Refused returns an Unauthenticated error with a reason that may be shown.
+// Refused returns a *regcred.BadToken with a reason that may be shown.
 func Refused(format string, args ...any) error {
-	return regcred.Errorf(regcred.Unauthenticated, "the token is refused: "+format, args...)
+	reason, fault := fmt.Sprintf(format, args...), regcred.TokenRefused
+	if strings.HasPrefix(reason, expired) {
+		fault = regcred.TokenExpired
+	}
+	return regcred.NewBadToken(fault, "", "the token is refused: %s", reason)
 }
+
+// expired is how Untimely begins where a token's time is over.
+const expired = "it expired at "
 
 // Open reads the claims of a token in the compact form of JWS (RFC 7515, section 7.1)
 // that one of the issuer's keys signed. Of its header only the algorithm and the key's
@@ -91,7 +99,7 @@ func Untimely(now time.Time, c jwt.Claims) string {
 	case c.Expiry == nil:
 		return "it never expires"
 	case !now.Before(c.Expiry.Time().Add(Leeway)):
-		return "it expired at " + c.Expiry.Time().UTC().Format(time.RFC3339)
+		return expired + c.Expiry.Time().UTC().Format(time.RFC3339)
 	case c.NotBefore != nil && now.Add(Leeway).Before(c.NotBefore.Time()):
 		return "it is not valid yet: compare the clocks"
 	case c.IssuedAt != nil && now.Add(Leeway).Before(c.IssuedAt.Time()):

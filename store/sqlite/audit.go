@@ -14,27 +14,33 @@ type auditRow struct {
 	id                                int64
 	at, caller, role, from, operation string
 	scopeRow
-	location, guid string
-	allowed        int64
-	detail         string
-	count          int64
-	sealed         []byte
+	location, guid, repository string
+	allowed                    int64
+	detail                     string
+	count                      int64
+	sealed                     []byte
 }
 
-const auditColumns = `at, caller, role, from_address, operation, org, space, app, location, guid, allowed, detail, count, sealed`
+const auditColumns = `at, caller, role, from_address, operation, org, space, app, location, guid, repository, allowed, detail, count, sealed`
 
 func (r *auditRow) columns() []any {
 	return []any{
-		&r.at, &r.caller, &r.role, &r.from, &r.operation, &r.org, &r.space, &r.app, &r.location, &r.guid,
+		&r.at, &r.caller, &r.role, &r.from, &r.operation, &r.org, &r.space, &r.app, &r.location, &r.guid, &r.repository,
 		&r.allowed, &r.detail, &r.count, &r.sealed,
 	}
 }
 
+// bound returns what the seal covers. Rows that were written before there was a
+// repository have none, and no place for one.
 func (r *auditRow) bound() []string {
-	return []string{
+	list := []string{
 		r.at, r.caller, r.role, r.from, r.operation, r.org, r.space, r.app, r.location, r.guid,
 		number(r.allowed), r.detail, number(r.count),
 	}
+	if r.repository != "" {
+		list = append(list, r.repository)
+	}
+	return list
 }
 
 // auditLayout writes times so that they sort as text: in nine digits always.
@@ -43,7 +49,7 @@ const auditLayout = "2006-01-02T15:04:05.000000000Z"
 func (s *Store) newAuditRow(e regcred.AuditEntry) *auditRow {
 	r := &auditRow{
 		at: e.At.UTC().Format(auditLayout), caller: e.Caller, role: string(e.Role), from: e.From, operation: e.Operation,
-		scopeRow: scopeRow{e.Scope.Org, e.Scope.Space, e.Scope.App}, location: e.Location, guid: e.GUID,
+		scopeRow: scopeRow{e.Scope.Org, e.Scope.Space, e.Scope.App}, location: e.Location, guid: e.GUID, repository: e.Repository,
 		detail: e.Detail, count: int64(e.Count),
 	}
 	if e.Allowed {
@@ -65,7 +71,7 @@ func (s *Store) entry(r *auditRow) (regcred.AuditEntry, error) {
 		return e, regcred.Errorf(regcred.Corrupt, "entry %d of the audit log: %w", r.id, err)
 	}
 	e.At, e.Caller, e.Role, e.From, e.Operation = at, r.caller, regcred.Role(r.role), r.from, r.operation
-	e.Scope, e.Location, e.GUID = r.scope(), r.location, r.guid
+	e.Scope, e.Location, e.GUID, e.Repository = r.scope(), r.location, r.guid, r.repository
 	e.Allowed, e.Detail, e.Count = r.allowed == 1, r.detail, int(r.count)
 	return e, nil
 }
@@ -82,7 +88,7 @@ func (s *Store) Audit(ctx context.Context, entries ...regcred.AuditEntry) error 
 	}
 	return s.write(ctx, func(tx *writeTx) error {
 		for _, row := range rows {
-			err := tx.exec(`INSERT INTO audit (`+auditColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, row.columns()...)
+			err := tx.exec(`INSERT INTO audit (`+auditColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, row.columns()...)
 			if err != nil {
 				return err
 			}
@@ -142,6 +148,7 @@ func auditWhere(q regcred.AuditQuery) (where string, args []any) {
 	in("caller", q.Callers)
 	in("operation", q.Operations)
 	in("guid", q.GUIDs)
+	in("repository", q.Repositories)
 	if q.Allowed != nil {
 		all, args = append(all, `allowed = ?`), append(args, *q.Allowed)
 	}

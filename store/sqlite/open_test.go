@@ -273,7 +273,7 @@ func TestNewerSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	execRaw(t, path, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (4711, 1)`)
-	wantRefused(t, path, seal.Keys{key(t, 1)}, regcred.Invalid, "schema version 4711", "versions up to 4:")
+	wantRefused(t, path, seal.Keys{key(t, 1)}, regcred.Invalid, "schema version 4711", "versions up to 5:")
 }
 
 // TestDamagedFile overwrites pages of the file: what reads them says so, by the

@@ -26,7 +26,7 @@ type images struct {
 	dir     *blob.Dir // of the images; with a bucket, of uploads that are under way
 	where   string    // the images are kept
 	storage *registry.Storage
-	tokens  http.Handler
+	server  *registry.Server
 	v2      http.Handler
 	v1      http.Handler // Crane's surface too
 	crane   *crane.Directory
@@ -57,7 +57,7 @@ func (s *Server) openImages(ctx context.Context, metrics prometheus.Registerer) 
 	o := registry.Options{
 		Storage: im.storage, Tokens: s.tokens, PublicURL: s.public, Log: s.log, Metrics: metrics,
 		Redirect: registry.Redirect{Enabled: c.Redirect, Lifetime: c.RedirectLifetime},
-		Owners:   c.Owners, TrustedProxies: c.TrustedProxies,
+		Owners:   c.Owners, TrustedProxies: c.TrustedProxies, Audit: s.audit,
 	}
 	front := crane.Options{Log: s.log, Metrics: metrics}
 	if c.Crane != nil {
@@ -69,15 +69,14 @@ func (s *Server) openImages(ctx context.Context, metrics prometheus.Registerer) 
 		front.CDN = crane.CDN{From: c.Crane.CDNFrom, To: c.Crane.CDNTo, Secret: c.Crane.CDNSecret, Param: c.Crane.CDNParam, TTL: c.Crane.CDNTTL}
 		front.Directory = im.crane
 	}
-	server, err := registry.New(o)
-	if err != nil {
+	if im.server, err = registry.New(o); err != nil {
 		return err
 	}
-	front.Server, front.Storage = server, im.storage
+	front.Server, front.Storage = im.server, im.storage
 	if im.handler, err = crane.New(front); err != nil {
 		return err
 	}
-	im.tokens, im.v1, im.v2 = server, im.handler, server
+	im.v1, im.v2 = im.handler, im.server
 	if im.crane != nil {
 		im.v2 = im.handler
 	}
@@ -158,7 +157,7 @@ func (c craneService) Shadowed(ctx context.Context) ([]string, error) { return c
 // mounts are the paths of the registry.
 func (im *images) mounts() map[string]http.Handler {
 	return map[string]http.Handler{
-		"/v2/": im.v2, "/v2": im.v2, registry.TokenPath: im.tokens, "/v1/": im.v1, "/crane/": im.v1,
+		"/v2/": im.v2, "/v2": im.v2, registry.TokenPath: im.server, "/v1/": im.v1, "/crane/": im.v1,
 	}
 }
 

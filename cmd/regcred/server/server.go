@@ -20,6 +20,7 @@ import (
 
 	"regcred.dev"
 	"regcred.dev/api"
+	"regcred.dev/audit"
 	"regcred.dev/catalog"
 	"regcred.dev/clustertoken"
 	"regcred.dev/clustertoken/review"
@@ -66,6 +67,7 @@ type Server struct {
 	tokens  *token.Service
 	trusted clustertoken.Clusters
 	callers callers
+	audit   *audit.Log
 	svc     *service.Service
 	images  images
 	tcp     net.Listener
@@ -143,13 +145,14 @@ func (s *Server) assemble(ctx context.Context, version string) error {
 		return err
 	}
 	s.runner = deliver.NewRunner(deliver.Options{Books: s.books, Targets: s.targets, Log: s.log})
+	s.audit = audit.New(s.store, s.log)
 	metrics := newMetrics(&s.core)
 	if err := s.openImages(ctx, metrics); err != nil {
 		return err
 	}
 	s.svc = service.New(service.Options{
 		Store: s.store, Books: s.books, Catalog: list, Refresher: s.fresh, Providers: providers, Tokens: s.tokens,
-		Targets: s.runner, Images: s.images.forService(), Prober: probe.New(probe.Options{}), PublicProber: probe.New(probe.Options{PublicOnly: true}), LoginLifetime: s.maxLifetime(), Version: version, Log: s.log,
+		Targets: s.runner, Images: s.images.forService(), Prober: probe.New(probe.Options{}), PublicProber: probe.New(probe.Options{PublicOnly: true}), LoginLifetime: s.maxLifetime(), Version: version, Audit: s.audit, Log: s.log,
 	})
 	if s.trusted, err = clusters(s.cfg.KubernetesTokens); err != nil {
 		return err
@@ -161,7 +164,7 @@ func (s *Server) assemble(ctx context.Context, version string) error {
 	mounts["GET /metrics"] = metricsHandler(metrics, s.log)
 	local := s.scheme() + "://" + s.tcp.Addr().String()
 	s.web = newWebServer(api.New(api.Options{
-		Service: s.svc, Authenticate: s.authenticate, AuthenticateKubelet: s.authenticateKubelet,
+		Service: s.svc, Authenticate: s.authenticate, AuthenticateKubelet: s.authenticateKubelet, Address: s.images.server.Address,
 		Ready: s.ready, PublicURL: s.public, LocalURL: local, Log: s.log, Mounts: mounts,
 	}), s.log)
 	s.web.ConnContext = func(ctx context.Context, c net.Conn) context.Context {

@@ -12,7 +12,7 @@ func AuditEntry(e regcred.AuditEntry) (regcred.AuditEntry, error) {
 	if e.Operation == "" || e.At.IsZero() {
 		return e, regcred.Errorf(regcred.Invalid, "an audit entry needs an operation and a time")
 	}
-	for _, text := range []*string{&e.Caller, &e.From, &e.Operation, &e.Location, &e.GUID, &e.Detail, &e.Scope.Org, &e.Scope.Space, &e.Scope.App} {
+	for _, text := range []*string{&e.Caller, &e.From, &e.Operation, &e.Location, &e.GUID, &e.Repository, &e.Detail, &e.Scope.Org, &e.Scope.Space, &e.Scope.App} {
 		*text = cut(*text)
 	}
 	e.At, e.Count = Time(e.At), max(e.Count, 1)
@@ -39,6 +39,7 @@ func cut(text string) string {
 func Selects(q regcred.AuditQuery, e regcred.AuditEntry) bool {
 	in := func(values []string, value string) bool { return values == nil || slices.Contains(values, value) }
 	return in(q.Callers, e.Caller) && in(q.Operations, e.Operation) && in(q.GUIDs, e.GUID) &&
+		in(q.Repositories, e.Repository) &&
 		(q.Allowed == nil || *q.Allowed == e.Allowed) &&
 		!e.At.Before(q.Since) && (q.Before.IsZero() || e.At.Before(q.Before))
 }
