@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"net/netip"
 	"net/url"
 	"path"
@@ -39,6 +40,8 @@ type Registry struct {
 	// server. NoCollect turns that off.
 	CollectEvery time.Duration
 	NoCollect    bool
+	// Uploads bounds the uploads that are begun and not ended.
+	Uploads registry.UploadLimits
 	// Crane serves a directory of Crane's metadata too, where it is set.
 	Crane *Crane
 }
@@ -96,6 +99,7 @@ type fileRegistry struct {
 	TrustedProxies []text           `yaml:"trusted_proxies"`
 	Repositories   []fileRepository `yaml:"repositories"`
 	Collect        fileCollect      `yaml:"collect"`
+	Uploads        fileUploads      `yaml:"uploads"`
 	Crane          *fileCrane       `yaml:"crane"`
 }
 
@@ -148,6 +152,11 @@ type fileKeep struct {
 type fileCollect struct {
 	Every    text `yaml:"every"`
 	Disabled bool `yaml:"disabled"`
+}
+
+type fileUploads struct {
+	PerCaller text `yaml:"per_caller"`
+	Total     text `yaml:"total"`
 }
 
 type fileCrane struct {
@@ -216,6 +225,7 @@ func (f fileRegistry) registry(p *parser) Registry {
 	if r.CollectEvery != 0 && r.CollectEvery < minCollect {
 		p.problem(f.Collect.Every.line, "registry.collect.every: write %s at least, such as 6h", minCollect)
 	}
+	r.Uploads = f.Uploads.limits(p)
 	for i, rule := range f.Repositories {
 		rule.checkReached(p, f.Repositories[:i])
 		r.Policy = append(r.Policy, rule.rule(p))
@@ -224,6 +234,16 @@ func (f fileRegistry) registry(p *parser) Registry {
 		r.Crane = f.Crane.crane(p)
 	}
 	return r
+}
+
+func (f fileUploads) limits(p *parser) registry.UploadLimits {
+	l := registry.UploadLimits{
+		PerCaller: p.count("registry.uploads.per_caller", f.PerCaller), Total: p.count("registry.uploads.total", f.Total),
+	}
+	if l.PerCaller > cmp.Or(l.Total, registry.DefaultUploads) {
+		p.problem(f.PerCaller.line, "registry.uploads: per_caller is more than total, which then is what bounds one caller: raise total")
+	}
+	return l
 }
 
 func (f *fileBucket) bucket(p *parser) *Bucket {

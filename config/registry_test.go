@@ -53,6 +53,7 @@ registry:
       scope_quota: 1TiB
     - match: "*"
   collect: {every: 12h}
+  uploads: {per_caller: 50, total: 5000}
   crane:
     metadata: /var/lib/crane
     endpoint: registry.example.com
@@ -85,7 +86,7 @@ registry:
 			},
 			{Pattern: "*"},
 		},
-		CollectEvery: 12 * time.Hour,
+		CollectEvery: 12 * time.Hour, Uploads: registry.UploadLimits{PerCaller: 50, Total: 5000},
 		Crane: &config.Crane{
 			Metadata: "/var/lib/crane", Endpoint: "registry.example.com", ClientCA: "/etc/entitlements.crt",
 			Interval: 5 * time.Minute, Owners: []string{"acme/base", "acme/app"},
@@ -124,6 +125,8 @@ func TestRegistryProblems(t *testing.T) {
 		{"everybody", "registry: {repositories: [{match: a, push_from: [0.0.0.0/0]}]}", "is everybody"},
 		{"everybody a proxy", "registry: {trusted_proxies: [\"::/0\"]}", "name the proxies"},
 		{"collecting all the time", "registry: {collect: {every: 1ms}}", "registry.collect.every: write 1m0s at least"},
+		{"no uploads", "registry: {uploads: {total: 0}}", "registry.uploads.total: write a number above 0"},
+		{"uploads of one caller", "registry: {uploads: {per_caller: 20001}}", "raise total"},
 		{"a rule that is never reached", "registry: {repositories: [{match: \"*\", public: true}, {match: \"acme/*\"}]}", "the rule for acme/* never holds, since that for *"},
 		{"below another", "registry: {repositories: [{match: \"acme/*\"}, {match: acme/app}]}", "put it first"},
 		{"twice", "registry: {repositories: [{match: acme/app}, {match: acme/app}]}", "put it first"},

@@ -21,6 +21,19 @@ func (p *parser) duration(key string, t text) time.Duration {
 	return d
 }
 
+// count reads a number above 0. Nothing is 0.
+func (p *parser) count(key string, t text) int {
+	if t.value == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(t.value, 10, 32)
+	if err != nil || n <= 0 {
+		p.problem(t.line, "%s: write a number above 0", key)
+		return 0
+	}
+	return int(n)
+}
+
 // units of sizes, longest suffix first.
 var units = []struct {
 	suffix string

@@ -46,6 +46,14 @@ type access struct {
 	bearer bool
 }
 
+// caller names who asks: the login's subject, or without a login the address.
+func (a access) caller() string {
+	if a.subject != "" && a.subject != nobody {
+		return a.subject
+	}
+	return "address " + a.from.String()
+}
+
 // allows reports whether the caller may do an action in a repository.
 func (a access) allows(repo, action string) bool {
 	rule := a.policy.For(repo)

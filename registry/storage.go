@@ -33,6 +33,7 @@ type Storage struct {
 	locator            Locator // nil where the Blobs are none
 	policy             Policy
 	hashes             hashes
+	unfinished         *unfinished
 	large              *semaphore.Weighted // bytes of large manifests that are pushed
 	statistics         statistics
 	repositoryMetrics  *repositoryMetrics
@@ -51,6 +52,8 @@ type StorageOptions struct {
 	// not at all. A change by this process, or in Blobs that are a Stamper, is seen at
 	// once in any case.
 	MaxAge time.Duration
+	// Uploads bounds the uploads that clients of a Server begin and do not end.
+	Uploads UploadLimits
 }
 
 // The defaults of StorageOptions.
@@ -64,7 +67,7 @@ func NewStorage(blobs Blobs, o StorageOptions) *Storage {
 	c := newCache(blobs, cmp.Or(o.CacheSize, DefaultCacheSize), cmp.Or(o.MaxAge, DefaultMaxAge))
 	s := &Storage{
 		blobs: c, cache: c, policy: o.Policy, patience: patience, takeover: takeover,
-		large: semaphore.NewWeighted(largeAtOnce), repositoryMetrics: newRepositoryMetrics(),
+		unfinished: newUnfinished(o.Uploads), large: semaphore.NewWeighted(largeAtOnce), repositoryMetrics: newRepositoryMetrics(),
 	}
 	s.locator, _ = blobs.(Locator)
 	return s

@@ -53,18 +53,28 @@ func (s *Storage) PushBlobChunked(ctx context.Context, repo string, _ int) (ocir
 // createUpload begins an upload of content whose digest will be of an algorithm.
 // One of another has to be read again in the end.
 func (s *Storage) createUpload(ctx context.Context, repo string, algorithm digest.Algorithm) (*blobWriter, error) {
-	if err := checkRepository(repo); err != nil {
+	w := s.newUpload(ctx, repo, algorithm)
+	if err := w.create(); err != nil {
 		return nil, err
 	}
-	id := rand.Text()
-	up, err := s.blobs.CreateUpload(ctx, uploadID(repo, id))
-	if err != nil {
-		return nil, err
-	}
+	return w, nil
+}
+
+// newUpload returns an upload that is yet to be created.
+func (s *Storage) newUpload(ctx context.Context, repo string, algorithm digest.Algorithm) *blobWriter {
 	return &blobWriter{
-		ctx: ctx, s: s, repo: repo, id: id, up: up, most: s.most(repo),
+		ctx: ctx, s: s, repo: repo, id: rand.Text(), most: s.most(repo),
 		start: -1, hash: algorithm.Hash(), algorithm: algorithm,
-	}, nil
+	}
+}
+
+// create creates the upload in the Blobs.
+func (w *blobWriter) create() (err error) {
+	if err := checkRepository(w.repo); err != nil {
+		return err
+	}
+	w.up, err = w.s.blobs.CreateUpload(w.ctx, w.key())
+	return err
 }
 
 // PushBlobChunkedResume implements ociregistry.Interface. An upload is known in
@@ -90,12 +100,6 @@ func (s *Storage) PushBlobChunkedResume(ctx context.Context, repo, id string, of
 		ctx: ctx, s: s, repo: repo, id: id, up: up, most: s.most(repo),
 		start: offset, hash: kept.hash, algorithm: kept.algorithm,
 	}, nil
-}
-
-// CleanUploads removes uploads that were last written to before a time, and
-// returns how many. Call it every hour or so.
-func (s *Storage) CleanUploads(ctx context.Context, before time.Time) (int, error) {
-	return s.blobs.CleanUploads(ctx, before)
 }
 
 // uploadID returns the id in the Blobs of an upload of a repository: its own id,
@@ -126,6 +130,9 @@ type blobWriter struct {
 func (w *blobWriter) ID() string     { return w.id }
 func (w *blobWriter) Size() int64    { return w.up.Size() }
 func (w *blobWriter) ChunkSize() int { return chunkSize }
+
+// key is the upload's id in the Blobs.
+func (w *blobWriter) key() string { return uploadID(w.repo, w.id) }
 
 func (w *blobWriter) Write(p []byte) (int, error) {
 	if err := w.ctx.Err(); err != nil {
@@ -169,6 +176,7 @@ func (w *blobWriter) Commit(d digest.Digest) (ociregistry.Descriptor, error) {
 		return ociregistry.Descriptor{}, err
 	}
 	w.done = true
+	w.s.unfinished.end(w.key())
 	return desc, nil
 }
 
@@ -208,10 +216,17 @@ func (w *blobWriter) digest(algorithm digest.Algorithm) (digest.Digest, error) {
 
 func (w *blobWriter) Cancel() error {
 	w.done = true
-	return w.up.Cancel()
+	err := w.up.Cancel()
+	if err == nil {
+		w.s.unfinished.end(w.key())
+	}
+	return err
 }
 
 func (w *blobWriter) Close() error {
+	if !w.done {
+		w.s.unfinished.touch(w.key(), w.up.Size(), time.Now())
+	}
 	if !w.done && w.hash != nil {
 		w.s.hashes.keep(w.id, keptHash{w.up.Size(), w.hash, w.algorithm})
 	}

@@ -53,7 +53,7 @@ func (s *Server) openImages(ctx context.Context, metrics prometheus.Registerer) 
 			return err
 		}
 	}
-	im.storage = registry.NewStorage(blobs, registry.StorageOptions{Policy: c.Policy})
+	im.storage = registry.NewStorage(blobs, registry.StorageOptions{Policy: c.Policy, Uploads: c.Uploads})
 	o := registry.Options{
 		Storage: im.storage, Tokens: s.tokens, PublicURL: s.public, Log: s.log, Metrics: metrics,
 		Redirect: registry.Redirect{Enabled: c.Redirect, Lifetime: c.RedirectLifetime},

@@ -271,6 +271,7 @@ func (s *Server) runOperations(ctx, parts context.Context, group *errgroup.Group
 // are over, and for what another process on the same store has revoked.
 const (
 	uploadPatience     = 24 * time.Hour // for uploads that nobody goes on with
+	emptyPatience      = time.Hour      // for those that nothing came for
 	uploadInterval     = time.Hour
 	revocationInterval = time.Minute
 )
@@ -285,7 +286,9 @@ func (s *Server) housekeeping(ctx context.Context) error {
 			s.recordUses(context.WithoutCancel(ctx))
 			return nil
 		case now := <-uploads.C:
-			if _, err := s.images.storage.CleanUploads(ctx, now.Add(-uploadPatience)); err != nil {
+			_, err := s.images.storage.CleanUploads(ctx, now.Add(-uploadPatience))
+			_, errEmpty := s.images.storage.CleanEmptyUploads(ctx, now.Add(-emptyPatience))
+			if err := errors.Join(err, errEmpty); err != nil {
 				s.log.WarnContext(ctx, "cleaning up unfinished uploads failed", "error", err)
 			}
 		case <-revocations.C:
