@@ -94,7 +94,7 @@ func TestErrors(t *testing.T) {
 		{500, body(10001), regcred.Internal, "what is wrong"},
 		{404, body(4711), regcred.NotFound, "what is wrong"},
 		{502, "<html>Bad Gateway</html>", regcred.Unavailable, "502 Bad Gateway"},
-		{404, "", regcred.NotFound, "404 Not Found"},
+		{404, "", regcred.NotFound, "404 Not Found: is this regcred's address?"},
 		{302, "", regcred.Unavailable, "302 Found"},
 		{200, "<html>Welcome</html>", regcred.Unavailable, "is this its address?"},
 	} {

@@ -45,7 +45,11 @@ var statusCodes = map[int]regcred.Code{
 func answerError(resp *http.Response, data []byte) error {
 	var body ErrorBody
 	if json.Unmarshal(data, &body) != nil || len(body.Errors) == 0 {
-		return regcred.Errorf(codeOf(resp.StatusCode), "the server answered %s", resp.Status)
+		hint := ""
+		if resp.StatusCode == http.StatusNotFound {
+			hint = ": is this regcred's address?"
+		}
+		return regcred.Errorf(codeOf(resp.StatusCode), "the server answered %s%s", resp.Status, hint)
 	}
 	code, ok := errorCodes[body.Errors[0].Code]
 	if !ok {
