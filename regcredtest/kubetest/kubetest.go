@@ -52,18 +52,23 @@ type Cluster struct {
 
 // Open starts a cluster; Close ends it.
 func Open(o Options) (_ *Cluster, err error) {
-	c := &Cluster{flags: o.Flags, token: rand.Text()}
+	c := &Cluster{token: rand.Text()}
 	if c.assets, err = findAssets(o.Assets); err != nil {
 		return nil, err
 	}
 	if c.dir, err = os.MkdirTemp("", "kubetest-"); err != nil {
 		return nil, err
 	}
-	if err := c.start(o.Sync); err != nil {
-		c.Close()
-		return nil, err
+	// At other ports, where one was taken meanwhile.
+	for range 3 {
+		if err = c.start(o); err == nil {
+			return c, nil
+		}
+		c.api.Kill()
+		c.etcd.Kill()
 	}
-	return c, nil
+	c.Close()
+	return nil, err
 }
 
 // Start is Open for one test; it fails the test where it cannot.

@@ -40,7 +40,7 @@ func (c *Cluster) Restart() error {
 // of the authority which signed it.
 func (c *Cluster) certificate() string { return filepath.Join(c.dir, "certs", "apiserver.crt") }
 
-func (c *Cluster) start(durable bool) error {
+func (c *Cluster) start(o Options) error {
 	var ports [3]string
 	for i := range ports {
 		address, err := program.FreeAddress()
@@ -54,15 +54,18 @@ func (c *Cluster) start(durable bool) error {
 		return err
 	}
 	client, peer := "http://127.0.0.1:"+ports[0], "http://127.0.0.1:"+ports[1]
+	data, err := os.MkdirTemp(c.dir, "etcd-")
+	if err != nil {
+		return err
+	}
 	args := []string{
-		"--data-dir=" + filepath.Join(c.dir, "etcd"),
+		"--data-dir=" + data,
 		"--listen-client-urls=" + client, "--advertise-client-urls=" + client,
 		"--listen-peer-urls=" + peer, "--initial-advertise-peer-urls=" + peer, "--initial-cluster=default=" + peer,
 	}
-	if !durable {
+	if !o.Sync {
 		args = append(args, "--unsafe-no-fsync")
 	}
-	var err error
 	if c.etcd, err = program.Run(c.log("etcd"), nil, filepath.Join(c.assets, "etcd"), args...); err != nil {
 		return err
 	}
@@ -74,7 +77,7 @@ func (c *Cluster) start(durable bool) error {
 		"--service-account-signing-key-file=" + filepath.Join(c.dir, "sa.key"),
 		"--service-account-key-file=" + filepath.Join(c.dir, "sa.key"),
 		"--service-cluster-ip-range=10.0.0.0/24", "--authorization-mode=RBAC",
-	}, c.flags...)
+	}, o.Flags...)
 	return c.startAPI()
 }
 
