@@ -46,8 +46,9 @@ type access struct {
 	bearer bool
 }
 
-// caller names who asks: the login's subject, or without a login the address.
-func (a access) caller() string {
+// uploader names whose uploads are counted together: those of one API token, of one
+// credential's logins, or without a login of one address.
+func (a access) uploader() string {
 	if a.subject != "" && a.subject != nobody {
 		return a.subject
 	}

@@ -53,7 +53,7 @@ func (s *Server) beginUpload(w http.ResponseWriter, r *http.Request, q request, 
 	if !known(a) {
 		return ociregistry.NewError("this digest algorithm is not supported: use sha256 or sha512", ociregistry.ErrDigestInvalid.Code(), nil)
 	}
-	up, err := s.storage.beginUpload(r.Context(), q.repo, q.access.caller(), a)
+	up, err := s.storage.beginUpload(r.Context(), q.repo, q.access.uploader(), a)
 	if err != nil {
 		return err
 	}
