@@ -161,9 +161,9 @@ var operations = map[string]operation{
 		query:       []parameter{{"wait", "Answer once it has ended, but after this long at the latest: 10s, 30s at most. At once by default."}}, status: 200, answer: client.RegistryOperation{},
 	},
 	"GET /regcred/v1/registry/statistics": {
-		summary: "What was pulled and pushed, by repository and tag.",
-		query:   query([]parameter{{"from", "The first day, in UTC: 2026-01-01; 30 days before the last by default."}, {"to", "The last day; today by default."}}, paging),
-		status:  200, answer: client.Page[client.RegistryStatistic]{},
+		summary: "What was pulled and pushed, by repository and tag.", description: "Months that were over more than 92 days ago are counted whole.",
+		query:  query([]parameter{{"from", "The first day, in UTC: 2026-01-01; 30 days before the last by default."}, {"to", "The last day; today by default."}}, paging),
+		status: 200, answer: client.Page[client.RegistryStatistic]{},
 	},
 	"GET /regcred/v1/tokens":  {summary: "All API tokens, without their secrets.", query: paging, status: 200, answer: client.Page[client.Token]{}},
 	"POST /regcred/v1/tokens": {summary: "Make an API token; its secret is in this answer alone.", body: client.TokenRequest{}, status: 201, answer: client.Token{}},

@@ -202,7 +202,8 @@ func (c *Client) DeleteManifest(ctx context.Context, repository, digest string) 
 }
 
 // RegistryStatistics returns what was pulled and pushed on the days from one time to
-// another, both included, in UTC.
+// another, both included, in UTC. Months that were over more than 92 days ago are counted
+// whole.
 func (c *Client) RegistryStatistics(ctx context.Context, from, to time.Time) ([]RegistryStatistic, error) {
 	q := url.Values{"from": {from.UTC().Format(time.DateOnly)}, "to": {to.UTC().Format(time.DateOnly)}}
 	return list[RegistryStatistic](ctx, c, registryPath+"statistics", q)

@@ -101,6 +101,7 @@ func (s *Storage) Collect(ctx context.Context, o CollectOptions) (Collection, er
 		step{"marking what no repository has", c.condemn},
 		step{"looking for repositories without a name", c.restoreNames},
 		step{"counting for quotas", c.recount},
+		step{"adding up old statistics", c.statistics},
 	)
 	if err != nil {
 		return c.result, fmt.Errorf("collecting garbage of the registry: %w", err)

@@ -32,6 +32,7 @@ import (
 //	repositories/REPO/history/TAG                   what the tag pointed at before: see history.go
 //	usage/repositories/REPO, usage/scopes/HASH      bytes held, where there is a quota: see quota.go
 //	statistics/YYYY-MM-DD/PROCESS-NNNNNN            pulls and pushes: see statisticskept.go
+//	statistics/YYYY-MM/NNNNNN                       those of a month long ago: see statisticsmonths.go
 //
 // "+" is not in the grammar of repository names, which makes REPO unique and one
 // segment long: "a" and "a/b" are neighbours, and neither is a directory of the

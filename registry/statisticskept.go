@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +21,8 @@ import (
 //	statistics/YYYY-MM-DD/PROCESS-NNNNNN   [{"repository":"..","tag":"..","pulls":n,..}]
 //
 // PROCESS is random for each time that a process is started. What a tag or repository
-// was counted is the sum over all of them.
+// was counted is the sum over all of them. Old ones are added up by month:
+// statisticsmonths.go.
 
 const (
 	statisticsPrefix = "statistics/"
@@ -57,6 +58,12 @@ func (o *statisticsObject) add(as countedAs, c Counts) {
 	sum.add(c)
 	o.counts[as] = sum
 	o.dirty = true
+}
+
+func (o *statisticsObject) addAll(list []Statistic) {
+	for _, st := range list {
+		o.add(countedAs{st.Repository, st.Tag}, st.Counts)
+	}
 }
 
 func (o *statisticsObject) list() []Statistic {
@@ -148,42 +155,77 @@ func (w *statisticsWriter) object(now time.Time) *statisticsObject {
 }
 
 // Statistics returns what was counted on the days from one time to another, both
-// included, in UTC. It is in the order of repositories and tags, and as old as what
-// KeepStatistics wrote last.
+// included, in UTC. Months that were over more than 92 days ago are counted whole, if any
+// of their days is asked for. It is in the order of repositories and tags, and as old as
+// what KeepStatistics wrote last.
 func (s *Storage) Statistics(ctx context.Context, from, to time.Time) ([]Statistic, error) {
-	sum := &statisticsObject{counts: map[countedAs]Counts{}}
-	var mu sync.Mutex
-	err := forEach(ctx, s.listStatistics(ctx, from, to), func(ctx context.Context, info Info) error {
-		var list []Statistic
-		_, err := s.readJSON(ctx, info.Key, &list)
+	for range linkTries {
+		sum, done, err := s.tryStatistics(ctx, from, to)
 		if err != nil {
-			return ignore(regcred.NotFound, err)
+			return nil, fmt.Errorf("statistics of the registry: %w", err)
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		for _, st := range list {
-			sum.add(countedAs{st.Repository, st.Tag}, st.Counts)
+		if done {
+			return sum.list(), nil
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("statistics of the registry: %w", err)
 	}
-	return sum.list(), nil
+	return nil, regcred.Errorf(regcred.Unavailable, "statistics of the registry: they are being added up: try again")
 }
 
-// listStatistics yields the objects of some days.
-func (s *Storage) listStatistics(ctx context.Context, from, to time.Time) func(func(Info, error) bool) {
-	return func(yield func(Info, error) bool) {
-		end := statisticsPrefix + to.UTC().Format(dayFormat) + "0" // which follows "/"
-		after := statisticsPrefix + from.UTC().Format(dayFormat)
-		for info, err := range s.blobs.List(ctx, statisticsPrefix, after) {
-			if err == nil && info.Key >= end && strings.HasPrefix(info.Key, statisticsPrefix) {
-				return
-			}
-			if !yield(info, err) || err != nil {
-				return
-			}
+// tryStatistics adds up what was counted. It reports false where a day was added to its
+// month meanwhile.
+func (s *Storage) tryStatistics(ctx context.Context, from, to time.Time) (*statisticsObject, bool, error) {
+	sum := &statisticsObject{counts: map[countedAs]Counts{}}
+	days, months, err := s.listStatistics(ctx, from, to)
+	if err != nil {
+		return nil, false, err
+	}
+	added := map[string]bool{} // keys of days that are in their months
+	for _, key := range months {
+		m, _, err := s.findStatisticsMonth(ctx, key)
+		if err != nil {
+			return nil, false, err
+		}
+		maps.Copy(added, m.sources())
+		sum.addAll(m.Statistics)
+	}
+	var mu sync.Mutex
+	done := true
+	err = forEach(ctx, withoutError(slices.Values(days)), func(ctx context.Context, key string) error {
+		if added[key] {
+			return nil
+		}
+		var list []Statistic
+		_, err := s.readJSON(ctx, key, &list)
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			done = false
+			return ignore(regcred.NotFound, err)
+		}
+		sum.addAll(list)
+		return nil
+	})
+	return sum, done, err
+}
+
+// listStatistics returns the keys of the objects of some days, and of their months.
+func (s *Storage) listStatistics(ctx context.Context, from, to time.Time) (days, months []string, err error) {
+	first, last := from.UTC().Format(dayFormat), to.UTC().Format(dayFormat)
+	// In the order of keys, the objects of a month follow those of its days.
+	for info, err := range s.blobs.List(ctx, statisticsPrefix, statisticsPrefix+first) {
+		if err != nil {
+			return nil, nil, err
+		}
+		day, month := parseStatisticsKey(info.Key)
+		switch {
+		case day == "" && month == "": // nothing of ours
+		case max(day, month)[:len(monthFormat)] > last[:len(monthFormat)]:
+			return days, months, nil
+		case month != "":
+			months = append(months, info.Key)
+		case day <= last:
+			days = append(days, info.Key)
 		}
 	}
+	return days, months, nil
 }

@@ -23,7 +23,8 @@ func (p *Program) registryStats() *cobra.Command {
 		Long: `Show what was pulled and pushed, by repository and tag, on the days from --from to --to
 in UTC, both included. A line without a tag counts the repository's layers, and images
 that were asked for by digest. PULLS are manifests that were sent, CHECKS clients that
-looked whether a tag has changed. It is a minute old.`,
+looked whether a tag has changed. It is a minute old. Months that were over more than 92
+days ago are counted whole.`,
 		Example: `  regcred registry stats --from 2026-01-01 --to 2026-01-31 -o json
   regcred registry stats --from 7d`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
