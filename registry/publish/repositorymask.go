@@ -150,9 +150,9 @@ func (l *lister) describe(ctx context.Context, err error) error {
 	case isUnknown(err):
 		return regcred.Errorf(regcred.NotFound, "the registry has no repository %s, whose layers are to be masked", l.repo)
 	case is(ociregistry.ErrUnauthorized, http.StatusUnauthorized):
-		return regcred.Errorf(regcred.Unauthenticated, "the registry asks for a login to list the layers of %s: name the layers yourself (--mask)", l.repo)
+		return regcred.Errorf(regcred.Unauthenticated, "the registry asks for a login to list the layers of %s: log in to it ('docker login'), or name the layers yourself (--mask)", l.repo)
 	case is(ociregistry.ErrDenied, http.StatusForbidden):
-		return regcred.Errorf(regcred.Denied, "the registry does not allow to list the layers of %s: name the layers yourself (--mask)", l.repo)
+		return regcred.Errorf(regcred.Denied, "the registry does not allow this login to list the layers of %s: use another one ('docker login'), or name the layers yourself (--mask)", l.repo)
 	}
 	return regcred.Errorf(regcred.Unavailable, "listing the layers of %s, of the owner of masked ones, failed: %s", l.repo, printable(err))
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -95,6 +96,61 @@ func TestPublishMask(t *testing.T) {
 		out, code := s.run("", false, append([]string{"publish", app, "acme/refused:1"}, test.args...)...)
 		if code != exitFailed || !strings.Contains(out, test.want) {
 			t.Errorf("%v: exit code %d: %s", test.args, code, out)
+		}
+	}
+}
+
+// TestMaskLogin lists layers at an owner that asks for a login: with that of a docker
+// config, or with the token of the server that is published to.
+func TestMaskLogin(t *testing.T) {
+	owner := startServerWith(t, config.Registry{})
+	ownerURL := owner.localURL()
+	host := strings.TrimPrefix(ownerURL, "http://")
+	base, _ := layout(t, "base:1", "base")
+	if out, code := owner.run("", false, "publish", base, "base:1"); code != exitDone {
+		t.Fatal(out)
+	}
+	token, code := owner.run("", true, "token", "create", "puller", "--role", "puller", "--repository", "base", "-o", "json")
+	var puller client.Token
+	if err := json.Unmarshal([]byte(token), &puller); err != nil || code != exitDone {
+		t.Fatal(err)
+	}
+	app, _ := layout(t, "acme/app:1", "base", "app")
+	s := startServerWith(t, config.Registry{Owners: []string{host}})
+	login := func(password string) string {
+		dir := t.TempDir()
+		auth := base64.StdEncoding.EncodeToString([]byte("any:" + password))
+		if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(`{"auths":{"`+host+`":{"auth":"`+auth+`"}}}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	for _, test := range []struct {
+		name, dir string
+		code      int
+		want      string
+	}{
+		{"nobody", t.TempDir(), exitFailed, "log in to it ('docker login'), or name the layers yourself"},
+		{"a docker config", login(puller.Secret), exitDone, "1 layer left to the owner\n"},
+		{"a wrong login", login("wrong"), exitFailed, "log in to it ('docker login')"},
+		{"no docker config", writeArchive(t), exitFailed, "--mask-owner: the docker config cannot be read"},
+	} {
+		s.env["DOCKER_CONFIG"] = test.dir
+		out, code := s.run("", false, "publish", app, "acme/app:1", "--mask-owner", ownerURL, "--mask-repository", "base")
+		if code != test.code || !strings.Contains(out, test.want) {
+			t.Errorf("%s: exit code %d: %s", test.name, code, out)
+		}
+	}
+
+	// A token goes to the server that it is for, and to no other owner.
+	for name, server := range map[string]string{"the owner": ownerURL, "elsewhere": s.localURL()} {
+		remote := &surroundings{t: t, env: map[string]string{
+			"REGCRED_SERVER": server, "REGCRED_TOKEN": puller.Secret, "DOCKER_CONFIG": t.TempDir(),
+		}}
+		out, code := remote.run("", false, "publish", app, "acme/app:1", "--mask-owner", ownerURL, "--mask-repository", "base")
+		asked := !strings.Contains(out, "asks for a login to list the layers")
+		if code != exitFailed || asked != (server == ownerURL) {
+			t.Errorf("%s: exit code %d: %s", name, code, out)
 		}
 	}
 }

@@ -86,7 +86,7 @@ func (p *Program) publish(ctx context.Context, path, name string, f publishFlags
 	if err != nil {
 		return &usageError{err}
 	}
-	masks, err := f.mask.masks(ctx)
+	masks, err := p.masks(ctx, &f.mask, f.to)
 	if err != nil {
 		return err
 	}
