@@ -87,6 +87,17 @@ func (p *process) kill() {
 	}
 }
 
+// why returns an error with all that the server said, if it has ended: then its clients
+// know no more than that their connections were reset.
+func (p *process) why() error {
+	select {
+	case <-p.ended:
+		return fmt.Errorf("%s has ended: %s\n%s", p.cmd.Path, p.cmd.ProcessState, p.log.String())
+	default:
+		return nil
+	}
+}
+
 // peakMemory returns the most memory that the server ever had, in MiB.
 func (p *process) peakMemory() (float64, error) { return memoryOf(p.cmd.Process.Pid, "VmHWM") }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -55,7 +56,7 @@ func (b *bench) manyPulls(ctx context.Context) error {
 	}
 	close(begin)
 	if err := group.Wait(); err != nil {
-		return err
+		return errors.Join(err, ours.why())
 	}
 	peak, err := ours.peakMemory()
 	if err != nil {

@@ -159,7 +159,7 @@ func (b *bench) manifests(ctx context.Context) error {
 		rates, ratios, err := b.contest(ctx,
 			of(ours.addr, manifestsPath+reference), of(theirs.addr, manifestsPath+reference), of(files.addr, "/manifest"))
 		if err != nil {
-			return err
+			return errors.Join(err, ours.why(), theirs.why(), files.why())
 		}
 		prefix := "registry/manifest-by-" + name
 		b.report.Figure(prefix, rates[0], "req/s")
@@ -206,7 +206,7 @@ func (b *bench) blobs(ctx context.Context) error {
 	path := blobsPath + s.layer.String()
 	rates, ratios, err := b.contest(ctx, of(ours.addr, path), of(theirs.addr, path), of(files.addr, "/blob"))
 	if err != nil {
-		return err
+		return errors.Join(err, ours.why(), theirs.why(), files.why())
 	}
 	b.report.Figure("registry/blob-1MiB", rates[0], "req/s")
 	b.report.Figure("registry/blob-1MiB/distribution", ratios[1], "times")
