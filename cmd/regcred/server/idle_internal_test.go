@@ -69,7 +69,7 @@ func TestIdle(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				time.Sleep(kept)
+				<-time.After(kept)
 				if err := get(conn); err != nil {
 					t.Errorf("a request after %s: %v", kept, err)
 				}
