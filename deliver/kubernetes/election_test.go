@@ -177,7 +177,8 @@ func TestElectionFailover(t *testing.T) {
 		if got := r.leader(); got != "" {
 			t.Errorf("%q leads though it was cut off", got)
 		}
-		time.Sleep(leaseDuration - renewDeadline + 2*leaseRetry)
+		// It looks once to see the last renewal, and once for its end.
+		time.Sleep(leaseDuration - renewDeadline + 3*leaseRetry)
 		if got := r.leader(); got != "b" {
 			t.Errorf("then %q leads, want b", got)
 		}
