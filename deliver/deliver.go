@@ -67,8 +67,8 @@ type SyncOptions struct {
 	// Confirmed are the holds of an earlier report that an operator has let go: the
 	// very same ones are carried out, and no others.
 	Confirmed []Hold
-	// Newer is closed once there is a newer book. A Sync that still has much to do may
-	// then end with ErrSuperseded: what it did stands, and the next one goes on from
+	// Newer is closed once there is a newer book that is not to wait. A Sync that still
+	// has much to do may then end with ErrSuperseded: what it did stands, and the next one goes on from
 	// there. Nil: there never is.
 	Newer <-chan struct{}
 }

@@ -23,8 +23,9 @@ const (
 	minBackoff = time.Second
 	maxBackoff = time.Minute
 	// maxSuperseding is how long after the first Sync of a row that a newer book ended
-	// early another may begin which such a book can end. However often books come, one
-	// is then delivered as a whole, with its removals.
+	// early another may begin which any such book can end. However often books come, one
+	// is then delivered as a whole, unless a deletion or a dropped login comes: these
+	// wait for nobody.
 	maxSuperseding = 10 * time.Second
 	// firstLogins is how long the first Sync waits for credentials that have no login
 	// yet: most issuers answer within a second, and a new cluster is then written to
@@ -143,16 +144,18 @@ func (l *loop) sync(ctx context.Context, book *keyring.Book) {
 	l.record(book, confirmed, report, err, now)
 }
 
-// newerThan returns a channel that is closed once there is a newer book, nil where a
-// Sync is to be carried through whatever comes; stop ends the wait for one.
+// newerThan returns a channel that is closed once there is a newer book that a Sync is to
+// end for: any at all, or where one is to be carried through at last, what takes something
+// away on order. stop ends the wait for one.
 func (l *loop) newerThan(ctx context.Context, book *keyring.Book) (newer <-chan struct{}, stop func()) {
+	wait, after := l.books.Wait, book.Revision()
 	if !l.superseded.IsZero() && time.Since(l.superseded) > maxSuperseding {
-		return nil, func() {}
+		wait, after = l.books.WaitOrdered, book.Ordered()
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	found := make(chan struct{})
 	go func() {
-		if _, err := l.books.Wait(ctx, book.Revision()); err == nil {
+		if _, err := wait(ctx, after); err == nil {
 			close(found)
 		}
 	}()

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -405,6 +406,50 @@ func TestRunnerManyBooks(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 	})
+}
+
+// endless is a target whose Syncs go on until a newer book ends them.
+type endless struct {
+	*fake
+
+	revision atomic.Uint64 // of the Sync under way
+}
+
+func (e *endless) Sync(ctx context.Context, book *keyring.Book, o deliver.SyncOptions) (deliver.Report, error) {
+	e.revision.Store(book.Revision())
+	select {
+	case <-o.Newer:
+		return deliver.Report{}, deliver.ErrSuperseded
+	case <-ctx.Done():
+		return deliver.Report{}, ctx.Err()
+	}
+}
+
+// TestRunnerOrdersWaitForNobody: a dropped login, and a deletion, end a Sync that no
+// other book may end any more.
+func TestRunnerOrdersWaitForNobody(t *testing.T) {
+	for name, order := range map[string]regcred.Change{
+		"dropped": {Credential: regcred.Credential{GUID: "a", DropRevision: 100}},
+		"deleted": {Credential: regcred.Credential{GUID: "a"}, Deleted: true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			e := &endless{fake: newFake("f")}
+			_, store := run(t, deliver.Options{Targets: []deliver.Target{e}})
+			for revision := range uint64(20) {
+				store <- regcred.Batch{Revision: revision + 1, Current: true}
+				time.Sleep(time.Second)
+			}
+			if got := e.revision.Load(); got < 10 || got == 20 {
+				t.Errorf("%s: the Sync is of revision %d: none is carried through", name, got)
+			}
+			order.Revision = 100
+			store <- regcred.Batch{Revision: 100, Changes: []regcred.Change{order}}
+			time.Sleep(time.Second)
+			if got := e.revision.Load(); got != 100 {
+				t.Errorf("%s: a second after the order the Sync is of revision %d", name, got)
+			}
+		})
+	}
 }
 
 func TestRunnerConfirm(t *testing.T) {

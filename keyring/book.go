@@ -35,6 +35,7 @@ type Entry struct {
 type Book struct {
 	storeID  string
 	revision uint64
+	ordered  uint64
 	current  bool
 
 	entries    trie[string, *Entry] // by guid
@@ -47,6 +48,10 @@ func (b *Book) StoreID() string { return b.storeID }
 
 // Revision returns the store's revision up to which the book knows all.
 func (b *Book) Revision() uint64 { return b.revision }
+
+// Ordered returns the newest revision at which a credential was deleted or a login
+// dropped, as far as the book knows; 0: at none. Who delivers must not put these off.
+func (b *Book) Ordered() uint64 { return b.ordered }
 
 // Current reports whether the book, or one that it was made from, had caught up
 // with the store.
@@ -101,7 +106,11 @@ func (b *Book) apply(e *edit, c regcred.Change) {
 	if known {
 		b.foundation.remove(e, old)
 	}
+	if c.Err == nil {
+		b.ordered = max(b.ordered, c.Credential.DropRevision)
+	}
 	if c.Deleted {
+		b.ordered = max(b.ordered, c.Revision)
 		b.entries = b.entries.without(e, guid)
 		b.deleted = b.deleted.with(e, guid, c.Revision)
 		return

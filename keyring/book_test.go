@@ -21,6 +21,9 @@ func TestApply(t *testing.T) {
 	renewed := apply(placed, change(t, credential{"c", org, "registry.example.com", userName("renewed")}, 3))
 	deleted := apply(renewed, regcred.Change{Revision: 4, Credential: regcred.Credential{GUID: "c", Scope: org}, Deleted: true})
 	again := apply(deleted, change(t, credential{"c", org, "registry.example.com", nil}, 5))
+	drop := change(t, credential{"c", org, "registry.example.com", noLogin}, 7)
+	drop.Credential.DropRevision = 6
+	dropped := apply(again, drop)
 
 	type state struct {
 		Len      int
@@ -28,6 +31,7 @@ func TestApply(t *testing.T) {
 		Found    string
 		User     string
 		Deleted  uint64
+		Ordered  uint64
 	}
 	for _, test := range []struct {
 		name string
@@ -38,10 +42,11 @@ func TestApply(t *testing.T) {
 		{"location not yet found", pending, state{Len: 1, Revision: 1}},
 		{"location found", placed, state{Len: 1, Revision: 2, Found: "c", User: "c"}},
 		{"login renewed", renewed, state{Len: 1, Revision: 3, Found: "c", User: "renewed"}},
-		{"deleted", deleted, state{Revision: 4, Deleted: 4}},
-		{"created again under the same guid", again, state{Len: 1, Revision: 5, Found: "c", User: "c"}},
+		{"deleted", deleted, state{Revision: 4, Deleted: 4, Ordered: 4}},
+		{"created again under the same guid", again, state{Len: 1, Revision: 5, Found: "c", User: "c", Ordered: 4}},
+		{"login dropped", dropped, state{Len: 1, Revision: 7, Found: "c", Ordered: 6}},
 	} {
-		got := state{Len: test.book.Len(), Revision: test.book.Revision(), Found: found(t, test.book, org, img)}
+		got := state{Len: test.book.Len(), Revision: test.book.Revision(), Found: found(t, test.book, org, img), Ordered: test.book.Ordered()}
 		if e, ok := test.book.Get("c"); ok && e.Login != nil {
 			got.User = e.Login.Username
 		}

@@ -106,6 +106,11 @@ func (b *Books) Wait(ctx context.Context, after uint64) (*Book, error) {
 	return b.wait(ctx, func(book *Book) bool { return book.Revision() > after })
 }
 
+// WaitOrdered does the same for its Ordered.
+func (b *Books) WaitOrdered(ctx context.Context, after uint64) (*Book, error) {
+	return b.wait(ctx, func(book *Book) bool { return book.Ordered() > after })
+}
+
 // WaitCurrent returns the newest book once it is Current. It returns the newest
 // one with ctx's error where that ends first.
 func (b *Books) WaitCurrent(ctx context.Context) (*Book, error) {

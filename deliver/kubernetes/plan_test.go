@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -67,13 +68,7 @@ func TestOrder(t *testing.T) {
 	q.hurry("c") // it waits already
 	q.hurry("c")
 	q.Add("b")
-	var got []string
-	for q.Len() > 0 {
-		name, _ := q.Get()
-		got = append(got, name)
-		q.Done(name)
-	}
-	if diff := cmp.Diff([]string{"new", "c", "a", "b", "d"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"new", "c", "a", "b", "d"}, drain(q)); diff != "" {
 		t.Error(diff)
 	}
 	q.Add("a")
@@ -81,6 +76,41 @@ func TestOrder(t *testing.T) {
 	if name, _ := q.Get(); name != "a" || q.Len() != 0 {
 		t.Errorf("got %s, and %d are left", name, q.Len())
 	}
+	q.hurry("a") // it is being seen to
+	q.add("late", rank{classPass, 2})
+	q.add("revoked", rank{})
+	q.add("early", rank{classPass, 1})
+	q.add("late", rank{classPass, 3}) // which is no reason to come later
+	q.add("later", rank{classPass, 3})
+	q.add("d", rank{classPass, 4})
+	q.add("d", rank{}) // it waits already
+	q.Done("a")
+	if diff := cmp.Diff([]string{"revoked", "d", "a", "early", "late", "later"}, drain(q)); diff != "" {
+		t.Error(diff)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue()
+		defer q.ShutDown()
+		q.Add("a")
+		q.addAfter("revoked", rank{}, time.Minute)
+		q.addAfter("b", rank{class: classPass}, 0)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"revoked", "a", "b"}, drain(q)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// drain returns what waits, in order.
+func drain(q *queue) []string {
+	var names []string
+	for q.Len() > 0 {
+		name, _ := q.Get()
+		names = append(names, name)
+		q.Done(name)
+	}
+	return names
 }
 
 // TestQuarrel: a few repairs are free, more wait longer and longer, for one book, and

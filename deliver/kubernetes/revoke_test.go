@@ -173,3 +173,31 @@ func TestDroppedFromImmutable(t *testing.T) {
 	p.drop(leaked)
 	awaitLogins(t, c, ns, map[string]string{"kept.example.com": "2"})
 }
+
+// TestRevokedGoesFirst: what must not be used any more goes while hundreds of others
+// still wait for their first login.
+func TestRevokedGoesFirst(t *testing.T) {
+	const many = 200
+	c := kubetest.Start(t, kubetest.Options{})
+	o := quick(c, "t=urgent")
+	o.QPS, o.Burst = 5, 5
+	p := newPlant(t, newTarget(t, o))
+	p.credential(regcred.Foundation, "kept.example.com", "k", time.Time{})
+	leaked := p.credential(regcred.Foundation, "leaked.example.com", "l", time.Time{})
+	deleted := p.credential(regcred.Foundation, "deleted.example.com", "d", time.Time{})
+	ns := c.Namespace(t, "urgent", map[string]string{"t": "urgent"})
+	awaitLogins(t, c, ns, map[string]string{"kept.example.com": "k", "leaked.example.com": "l", "deleted.example.com": "d"})
+	names := manyNamespaces(t, c, many, "t", "urgent")
+	p.drop(leaked)
+	p.remove(deleted)
+	awaitLogins(t, c, ns, map[string]string{"kept.example.com": "k"})
+	filled := 0
+	for _, name := range names {
+		if secretOf(t, c, name) != nil {
+			filled++
+		}
+	}
+	if filled == many {
+		t.Error("it went after all others had theirs")
+	}
+}

@@ -62,18 +62,24 @@ type tally struct {
 	deleted   int
 }
 
-// count counts the removals that wait.
-func (s *session) count(book *keyring.Book) *census {
+// count counts what is delivered, and the removals that wait: those that pending
+// returns of each namespace.
+func (s *session) count(book *keyring.Book, pending func(*place) []deliver.Delivered) *census {
 	c := &census{waiting: map[removal]bool{}, tenants: map[string]*tally{}, first: map[string]string{}, selects: s.o.selects.Load()}
 	s.table.each(func(p *place) {
-		for _, d := range p.outcome.pending {
-			c.wait(s.o.removalOf(book, p, d))
-		}
+		c.pending(s.o, book, p, pending(p))
 		if p.secret != nil && p.secret.target == s.o.Name {
 			c.has(s.o.tenantOf(p), p.secret, book.StoreID())
 		}
 	})
 	return c
+}
+
+// pending counts the removals that wait in a namespace.
+func (c *census) pending(o *Options, book *keyring.Book, p *place, all []deliver.Delivered) {
+	for _, d := range all {
+		c.wait(o.removalOf(book, p, d))
+	}
 }
 
 // wait counts a removal that waits.
@@ -113,7 +119,11 @@ func (c *census) of(tenant string) *tally {
 
 // rule rules on all removals that wait.
 func (s *session) rule(book *keyring.Book) rulings {
-	c := s.count(book)
+	return s.count(book, func(p *place) []deliver.Delivered { return p.outcome.pending }).rule()
+}
+
+// rule rules on all removals that were counted.
+func (c *census) rule() rulings {
 	losing := map[string]bool{}
 	for _, tenant := range c.first {
 		losing[tenant] = true

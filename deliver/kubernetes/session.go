@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -196,7 +197,7 @@ func (s *session) see(ctx context.Context, name string) {
 		return
 	}
 	if pause := p.quarrel.wait(time.Now(), task.book); pause > 0 {
-		s.queue.AddAfter(name, pause)
+		s.queue.addAfter(name, s.o.rankOf(&p, task.book), pause)
 		waiting.done(name, outcome{})
 		return
 	}
@@ -208,7 +209,7 @@ func (s *session) see(ctx context.Context, name string) {
 		o.warn("somebody else changes it again and again: it is put right ever less often")
 	}
 	before := s.table.settle(p, task.book, o)
-	s.retry(name, o.err)
+	s.retry(&p, task, o.err)
 	s.events.tell(s, &p, o)
 	if !waiting.done(name, o) && s.news != nil && (o.changed > 0 || !o.sameState(&before)) {
 		s.news()
@@ -216,16 +217,12 @@ func (s *session) see(ctx context.Context, name string) {
 }
 
 // retry has a namespace seen to again where that failed.
-func (s *session) retry(name string, err error) {
+func (s *session) retry(p *place, t task, err error) {
 	if err == nil {
-		s.queue.Forget(name)
+		s.queue.Forget(p.name)
 		return
 	}
-	if wait := retryAfter(err); wait > 0 {
-		s.queue.AddAfter(name, wait)
-		return
-	}
-	s.queue.AddRateLimited(name)
+	s.queue.addAfter(p.name, s.o.rankOf(p, t.book), retryAfter(err))
 }
 
 // pass waits until namespaces were seen to. All methods may be called concurrently,
@@ -261,22 +258,20 @@ func (p *pass) done(name string, o outcome) bool {
 // longer, and returns deliver.ErrSuperseded.
 func (s *session) run(ctx context.Context, t task, newer <-chan struct{}, which func(*place) bool) (changed int, err error) {
 	p := &pass{left: map[string]bool{}, ended: make(chan struct{})}
+	ranks := map[string]rank{}
 	s.table.each(func(at *place) {
 		if which(at) {
 			p.left[at.name] = true
+			ranks[at.name] = s.o.rankOf(at, t.book)
 		}
 	})
-	names := make([]string, 0, len(p.left))
-	for name := range p.left {
-		names = append(names, name)
-	}
 	s.mu.Lock()
 	s.task, s.pass = t, p
 	s.mu.Unlock()
-	for _, name := range names {
-		s.queue.Add(name)
+	for name, r := range ranks {
+		s.queue.add(name, r)
 	}
-	if len(names) > 0 {
+	if len(ranks) > 0 {
 		select {
 		case <-p.ended:
 		case <-ctx.Done():
@@ -305,18 +300,21 @@ func (s *session) resume(t task) {
 	s.mu.Lock()
 	s.task = t
 	s.mu.Unlock()
-	s.table.each(func(p *place) { s.queue.Add(p.name) })
+	s.table.each(func(p *place) { s.queue.add(p.name, s.o.rankOf(p, t.book)) })
 }
 
 // sync makes the cluster match a book.
 func (s *session) sync(ctx context.Context, book *keyring.Book, o deliver.SyncOptions) (deliver.Report, error) {
 	t := task{book: book, renderings: s.renderings(book), confirmed: byPlace(o.Confirmed)}
+	t.rulings = s.foresee(t)
 	changed, err := s.run(ctx, t, o.Newer, func(p *place) bool { return len(o.Confirmed) > 0 || !p.isSettled(book) })
 	if err != nil {
 		return deliver.Report{}, err
 	}
-	// Removals wait until all of them are known.
-	if t.rulings = s.rule(book); len(t.rulings) > 0 {
+	// Other removals wait until all of them are known.
+	if more := s.rule(book); len(more) > 0 {
+		maps.Copy(more, t.rulings)
+		t.rulings = more
 		more, err := s.run(ctx, t, o.Newer, func(p *place) bool { return len(p.outcome.pending) > 0 })
 		if err != nil {
 			return deliver.Report{}, err
