@@ -37,7 +37,7 @@ type operators struct {
 // profiles runs a test on a Service with profiles; use restarts it with others.
 func profiles(t *testing.T, first []profile.Declaration, test func(o *operators)) {
 	t.Helper()
-	bubble(t, nil, func(b bench) {
+	unstarted(t, nil, func(b bench) {
 		b.issuer.uses = []string{"the server's own identity"}
 		o := &operators{bench: b, stop: func() {}}
 		defer func() { o.stop() }()
@@ -461,7 +461,7 @@ func TestProfileDeclared(t *testing.T) {
 // TestProfileUnrecorded: what cannot be recorded is not withdrawn, and stops the start.
 func TestProfileUnrecorded(t *testing.T) {
 	var log *brokenLog
-	bubble(t, func(s regcred.Store) regcred.Store { log = &brokenLog{Store: s}; return log }, func(b bench) {
+	unstarted(t, func(s regcred.Store) regcred.Store { log = &brokenLog{Store: s}; return log }, func(b bench) {
 		o := &operators{bench: b, stop: func() {}}
 		defer func() { o.stop() }()
 		o.use([]profile.Declaration{lends("acme", host, "k", places['A'])})

@@ -103,17 +103,25 @@ type bench struct {
 	log      *bytes.Buffer // read it once nothing runs any more
 }
 
-// bubble runs a test on a Service. change, which may be nil, wraps its store.
+// bubble runs a test on a Service. wrap, which may be nil, wraps its store.
 func bubble(t *testing.T, wrap func(regcred.Store) regcred.Store, test func(bench)) {
+	t.Helper()
+	unstarted(t, wrap, func(b bench) {
+		var stop func()
+		b.Service, stop = b.start(map[string]regcred.Provider{"issuer": b.issuer, "static": static.New()})
+		defer stop()
+		test(b)
+	})
+}
+
+// unstarted is bubble without a Service, for tests that start their own.
+func unstarted(t *testing.T, wrap func(regcred.Store) regcred.Store, test func(bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := bench{T: t, issuer: &issuer{}, registry: &prober{}, public: &prober{}, store: memory.New(), log: new(bytes.Buffer)}
 		if wrap != nil {
 			b.store = wrap(b.store)
 		}
-		var stop func()
-		b.Service, stop = b.start(map[string]regcred.Provider{"issuer": b.issuer, "static": static.New()})
-		defer stop()
 		test(b)
 	})
 }
