@@ -57,6 +57,11 @@ func newClient(o *Options) (*client, error) {
 // close gives the connections back.
 func (c *client) close() { c.http.CloseIdleConnections() }
 
+// namespaces asks for the metadata of namespaces.
+func (c *client) namespaces() metadata.Getter {
+	return c.metadata.Resource(corev1.SchemeGroupVersion.WithResource("namespaces"))
+}
+
 const (
 	secrets  = "secrets"
 	accounts = "serviceaccounts"

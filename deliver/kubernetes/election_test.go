@@ -233,7 +233,7 @@ func TestElectionOneLeader(t *testing.T) {
 						led++
 					}
 				}
-				if led < 300 {
+				if led < 200 { // about 450 of them, on average
 					t.Errorf("somebody led for %d of 600 seconds", led)
 				}
 				end()

@@ -171,7 +171,8 @@ func (s *session) feeds() []func(context.Context) {
 			s.table.setNamespace(name, s.o.namespace(name, "", nil))
 		}
 	} else {
-		start(s.namespaceFeed(), s.client.watchNamespaces(), &metav1.PartialObjectMetadata{})
+		s.namespaceSource = s.namespaceFeed()
+		start(s.namespaceSource, s.client.watchNamespaces(), &metav1.PartialObjectMetadata{})
 	}
 	for _, space := range spaces {
 		start(s.secretFeed(space), s.client.watch(secrets, space, s.o.SecretName), &corev1.Secret{})
@@ -186,10 +187,7 @@ func (s *session) namespaceFeed() *feed {
 	return &feed{
 		what: "namespaces",
 		note: func(obj runtime.Object) any {
-			m := obj.(*metav1.PartialObjectMetadata)
-			n := s.o.namespace(m.Name, m.UID, m.Labels)
-			n.ending = m.DeletionTimestamp != nil
-			return n
+			return s.o.observeNamespace(obj.(*metav1.PartialObjectMetadata))
 		},
 		put: func(_, name, _ string, note any) {
 			n, _ := note.(*namespace)
@@ -262,7 +260,7 @@ func (c *client) watch(resource, space, name string) *cache.ListWatch {
 
 // watchNamespaces lists and watches the metadata of all namespaces.
 func (c *client) watchNamespaces() *cache.ListWatch {
-	api := c.metadata.Resource(corev1.SchemeGroupVersion.WithResource("namespaces"))
+	api := c.namespaces()
 	return &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			return api.List(ctx, o)

@@ -54,15 +54,22 @@ func (s *session) reconcile(ctx context.Context, p *place, t task) outcome {
 
 // attempt makes one attempt at it.
 func (s *session) attempt(ctx context.Context, p *place, t task) outcome {
+	blind := s.lookAgain(ctx, p)
 	n := p.namespace
 	if n == nil || n.ending {
 		return outcome{} // the cluster takes it away
 	}
 	pl := s.planner(p, t)
 	if pl == nil {
-		return outcome{problem: n.problem}
+		return outcome{problem: n.problem, err: blind}
+	}
+	if blind != nil && pl.serves {
+		pl.wanted = &wanted{err: blind} // what is to go in any case goes
 	}
 	plan := pl.plan(p.secret)
+	if blind != nil {
+		plan.problem = "" // it goes away by itself
+	}
 	accounts := s.bringAccounts(ctx, p, pl, &plan)
 	if plan.action == erase && accounts != nil {
 		plan.err = accounts // while it is there, what names it is ours
@@ -76,7 +83,7 @@ func (s *session) attempt(ctx context.Context, p *place, t task) outcome {
 	if plan.wrote = err == nil && plan.action != leave; !plan.wrote {
 		plan.changed = 0
 	}
-	plan.err = errors.Join(err, accounts)
+	plan.err = errors.Join(err, accounts, blind)
 	if errors.Is(plan.err, errOutdated) {
 		plan.err = errOutdated
 	}

@@ -4,6 +4,7 @@ package kubernetes_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -200,4 +201,46 @@ func TestRevokedGoesFirst(t *testing.T) {
 	if filled == many {
 		t.Error("it went after all others had theirs")
 	}
+}
+
+// TestScopeWhileBlind: while namespaces cannot be watched, one that became another
+// tenant's gets nothing more of the former one. Where it cannot be looked at either, it
+// gets nothing new, and loses what was dropped.
+func TestScopeWhileBlind(t *testing.T) {
+	c := kubetest.Shared(t)
+	proxy := c.Proxy(t, kubetest.Faults{})
+	o := quick(c, "t=blind")
+	o.Config, o.Scopes = proxy.Config(), kubernetes.Scopes{OrganizationLabel: "org"}
+	p := newPlant(t, newTarget(t, o))
+	ns := c.Namespace(t, "blind", map[string]string{"t": "blind", "org": "o1"})
+	former := p.credential(regcred.OrgScope("o1"), "one.example.com", "1", time.Time{})
+	present := p.credential(regcred.OrgScope("o2"), "two.example.com", "2", time.Time{})
+	awaitLogins(t, c, ns, map[string]string{"one.example.com": "1"})
+	blind := func(which func(name string) bool) {
+		proxy.Set(kubetest.Faults{
+			Rate: 1, Statuses: []int{http.StatusServiceUnavailable}, Watches: true,
+			Only: func(call kubetest.Call) bool { return call.Resource == "namespaces" && which(call.Name) },
+		})
+	}
+	blind(func(name string) bool { return name == "" })
+	proxy.DropWatches()
+	await(t, "status", func() string {
+		p.renew(former, "1", time.Time{})
+		if all := strings.Join(p.status().Warnings, " "); !strings.Contains(all, "the namespaces are not watched now") {
+			return "the warnings are " + all
+		}
+		return ""
+	})
+	label(t, c, ns, `{"metadata":{"labels":{"org":"o2"}}}`)
+	p.renew(former, "1 again", time.Time{})
+	awaitLogins(t, c, ns, map[string]string{"two.example.com": "2"})
+	blind(func(string) bool { return true })
+	p.renew(present, "2 again", time.Time{})
+	awaitError(t, p, ns, "it may be another tenant's")
+	awaitLogins(t, c, ns, map[string]string{"two.example.com": "2"})
+	p.drop(present)
+	awaitLogins(t, c, ns, nil)
+	proxy.Set(kubetest.Faults{})
+	p.renew(present, "3", time.Time{})
+	awaitLogins(t, c, ns, map[string]string{"two.example.com": "3"})
 }

@@ -25,6 +25,8 @@ type session struct {
 	table   *table
 	queue   *queue
 	sources []*feed
+	// namespaceSource is the one of namespaces, nil where these are not watched.
+	namespaceSource *feed
 	// unlisted is why some namespaces could not be listed at the start, nil where all
 	// were.
 	unlisted error
