@@ -44,6 +44,10 @@ type Options struct {
 	// Mounts are served beside the API, by the patterns of http.ServeMux: the
 	// registry, which authenticates for itself, and /metrics, which is open.
 	Mounts map[string]http.Handler
+	// Images answers all paths below /v2/. They are most of what is asked for, and are
+	// neither looked for among the API's nor given an id as its requests are, which
+	// together take as long as half of an answer's making. nil is for none.
+	Images http.Handler
 	// Ready says why the server is not ready to serve, nil where it is.
 	Ready func() error
 	// PublicURL is how clients reach the server: links in answers begin with it.
@@ -92,7 +96,12 @@ func New(o Options) http.Handler {
 
 // serve survives the panics of what it serves, and says them.
 func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
-	r = identified(w, r)
+	next := http.Handler(h.mux)
+	if h.Images != nil && strings.HasPrefix(r.URL.Path, "/v2/") {
+		next = h.Images
+	} else {
+		r = identified(w, r)
+	}
 	defer func() {
 		p := recover()
 		if p == nil {
@@ -104,7 +113,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
 		h.Log.ErrorContext(r.Context(), "panic", "method", r.Method, "path", r.URL.Path, "request", requestID(r), "panic", p, "stack", string(debug.Stack()))
 		h.fail(w, r, regcred.Errorf(regcred.Internal, "panic"))
 	}()
-	h.mux.ServeHTTP(w, r)
+	next.ServeHTTP(w, r)
 }
 
 // nothing answers where no pattern matches: 405 where one would for another

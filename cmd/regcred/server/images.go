@@ -154,10 +154,10 @@ type craneService struct {
 // Shadowed implements service.Crane.
 func (c craneService) Shadowed(ctx context.Context) ([]string, error) { return c.handler.Shadowed(ctx) }
 
-// mounts are the paths of the registry.
+// mounts are the paths of the registry, but for those below /v2/.
 func (im *images) mounts() map[string]http.Handler {
 	return map[string]http.Handler{
-		"/v2/": im.v2, "/v2": im.v2, registry.TokenPath: im.server, "/v1/": im.v1, "/crane/": im.v1,
+		"/v2": im.v2, registry.TokenPath: im.server, "/v1/": im.v1, "/crane/": im.v1,
 	}
 }
 

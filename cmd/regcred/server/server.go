@@ -165,7 +165,7 @@ func (s *Server) assemble(ctx context.Context, version string) error {
 	local := s.scheme() + "://" + s.tcp.Addr().String()
 	s.web = newWebServer(api.New(api.Options{
 		Service: s.svc, Authenticate: s.authenticate, AuthenticateKubelet: s.authenticateKubelet, Address: s.images.server.Address,
-		Ready: s.ready, PublicURL: s.public, LocalURL: local, Log: s.log, Mounts: mounts,
+		Ready: s.ready, PublicURL: s.public, LocalURL: local, Log: s.log, Mounts: mounts, Images: s.images.v2,
 	}), s.log)
 	s.web.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		if c.LocalAddr().Network() == "unix" {
