@@ -103,38 +103,40 @@ func (s *Storage) readReferrer(ctx context.Context, info Info) (*ociregistry.Des
 // reads some at a time. After an error it ends.
 func readAhead[T, R any](ctx context.Context, all iter.Seq2[T, error], read func(context.Context, T) (R, error)) iter.Seq2[R, error] {
 	return func(yield func(R, error) bool) {
-		var none R
-		next, stop := iter.Pull2(all)
-		defer stop()
-		for {
-			var some []T
-			for len(some) < workers {
-				v, err, more := next()
-				if err != nil {
-					yield(none, err)
-					return
-				}
-				if !more {
-					break
-				}
-				some = append(some, v)
-			}
-			results, errs := make([]R, len(some)), make([]error, len(some))
-			var wg sync.WaitGroup
-			for i, v := range some {
-				wg.Go(func() { results[i], errs[i] = read(ctx, v) })
-			}
-			wg.Wait()
-			for i := range some {
+		var some []T
+		flush := func() bool {
+			results, errs := atOnce(ctx, some, read)
+			some = some[:0]
+			for i := range results {
 				if !yield(results[i], errs[i]) || errs[i] != nil {
-					return
+					return false
 				}
 			}
-			if len(some) < workers {
+			return true
+		}
+		for v, err := range all {
+			if err != nil {
+				var none R
+				yield(none, err)
+				return
+			}
+			if some = append(some, v); len(some) == workers && !flush() {
 				return
 			}
 		}
+		flush()
 	}
+}
+
+// atOnce reads all of some.
+func atOnce[T, R any](ctx context.Context, some []T, read func(context.Context, T) (R, error)) ([]R, []error) {
+	results, errs := make([]R, len(some)), make([]error, len(some))
+	var wg sync.WaitGroup
+	for i, v := range some {
+		wg.Go(func() { results[i], errs[i] = read(ctx, v) })
+	}
+	wg.Wait()
+	return results, errs
 }
 
 // checkExists returns ErrNameUnknown where there is no such repository.
