@@ -73,6 +73,13 @@ type Locator interface {
 	Locate(ctx context.Context, key, method string, lifetime time.Duration) (*url.URL, error)
 }
 
+// Reserver is implemented by Blobs that keep some room for small objects by which others
+// are deleted.
+type Reserver interface {
+	// PutReserved is Put, and takes of that room where there is no other.
+	PutReserved(ctx context.Context, key string, data []byte, c Condition) error
+}
+
 // Stamper is implemented by Blobs that can tell at little cost whether an object is
 // still what was read.
 type Stamper interface {

@@ -164,7 +164,11 @@ func (s *Storage) putMarker(ctx context.Context, d digest.Digest, state string, 
 	if err != nil {
 		return m, err
 	}
-	return m, s.blobs.Put(ctx, condemnedKey(d), data, c)
+	put := s.blobs.Put
+	if r, ok := s.cache.Blobs.(Reserver); ok {
+		put = r.PutReserved // content is deleted on a full disk too
+	}
+	return m, put(ctx, condemnedKey(d), data, c)
 }
 
 // deleteContent deletes content whose marker has a version still, and reports

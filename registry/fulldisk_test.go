@@ -30,7 +30,8 @@ import (
 
 // serveUntilKilled is a child that serves a directory: "address API-token" is its first
 // line. For each line "full N" of its standard input it has room for N more bytes or
-// so from then on, for "space" enough again, and says "done".
+// so from then on, for "space" enough again, for "collect" it collects garbage, and says
+// "done".
 //
 // With ownDisk in its environment the directory is a small file system of its own,
 // which it fills. Else it lets no file grow over N bytes, which the kernel refuses at
@@ -56,7 +57,8 @@ func serveUntilKilled(dir string, _ uint64) error {
 	if err != nil {
 		return err
 	}
-	server, err := registry.New(registry.Options{Storage: registry.NewStorage(blobs, registry.StorageOptions{}), Tokens: tokens})
+	storage := registry.NewStorage(blobs, registry.StorageOptions{})
+	server, err := registry.New(registry.Options{Storage: storage, Tokens: tokens})
 	if err != nil {
 		return err
 	}
@@ -69,12 +71,25 @@ func serveUntilKilled(dir string, _ uint64) error {
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		n := uint64(math.MaxUint64)
 		_, _ = fmt.Sscanf(lines.Text(), "full %d", &n)
-		if err := room(n); err != nil {
+		if lines.Text() == "collect" {
+			_, err = storage.Collect(context.Background(), registry.CollectOptions{Grace: 1})
+			err = ignoreNoSpace(err) // of what comes after content
+		} else {
+			err = room(n)
+		}
+		if err != nil {
 			return err
 		}
 		fmt.Println("done")
 	}
 	return errors.New("the test has ended")
+}
+
+func ignoreNoSpace(err error) error {
+	if errors.Is(err, registry.ErrNoSpace) {
+		return nil
+	}
+	return err
 }
 
 const ownDisk = "REGCRED_OWN_DISK"

@@ -28,6 +28,7 @@ var _ registry.Blobs = (*Dir)(nil)
 //	objects/KEY     an object; the key's slashes are those of the path
 //	uploads/ID      an upload; locked (flock) while somebody has it open
 //	tmp/put-RANDOM  a small object on its way; locked (flock) by its writer
+//	reserve         room for small objects by which others are deleted
 //
 // A file is written and synced in tmp or uploads and then renamed into objects,
 // and the directory synced before the caller hears of it: what is in objects is
@@ -102,7 +103,10 @@ func (d *Dir) prepare() error {
 	if d.objects, err = d.root.Open(objectsDir); err != nil {
 		return err
 	}
-	return d.cleanUp()
+	if err := d.cleanUp(); err != nil {
+		return err
+	}
+	return d.fillReserve()
 }
 
 // checkFormat reads the format file, and writes it first of all where the

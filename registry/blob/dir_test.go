@@ -90,13 +90,36 @@ func TestOpenCleansUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := open(t, dir)
-	want := []string{"format", "objects/a/k", "tmp/other", "uploads/new"}
+	want := []string{"format", "objects/a/k", "reserve", "tmp/other", "uploads/new"}
 	if diff := cmp.Diff(want, files(t, dir)); diff != "" {
 		t.Error("files (-want +got):", diff)
 	}
 	up, err := d.OpenUpload(t.Context(), "new")
 	if err != nil || up.Size() != 4 {
 		t.Errorf("the new upload cannot be gone on with: %v", err)
+	}
+}
+
+// TestReserve: room is kept from the first, and taken up again once there is some; who is
+// given of it has the conditions of Put. A full disk is tried in package registry.
+func TestReserve(t *testing.T) {
+	dir := t.TempDir()
+	d := open(t, dir)
+	reserve := filepath.Join(dir, "reserve")
+	for range 2 {
+		if info, err := os.Stat(reserve); err != nil || info.Size() != 256<<10 {
+			t.Errorf("the reserve: %v, %v", info, err)
+		}
+		if err := os.Truncate(reserve, 1000); err != nil {
+			t.Fatal(err)
+		}
+		err := d.PutReserved(t.Context(), "k", []byte("x"), registry.Condition{})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.PutReserved(t.Context(), "k", nil, registry.IfAbsent); regcred.CodeOf(err) != regcred.Exists {
+		t.Errorf("what is there was replaced: %v", err)
 	}
 }
 
