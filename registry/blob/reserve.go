@@ -44,7 +44,7 @@ func (d *Dir) PutReserved(ctx context.Context, key string, data []byte, c regist
 func (d *Dir) fillReserve() error {
 	err := d.withReserve(func(f *os.File, size int64) error {
 		step := make([]byte, reserveStep)
-		for ; size < reserveSize; size += reserveStep {
+		for size -= size % reserveStep; size < reserveSize; size += reserveStep {
 			if _, err := f.WriteAt(step, size); err != nil {
 				return errors.Join(err, f.Truncate(size)) // only whole steps are released
 			}
