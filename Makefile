@@ -8,7 +8,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 GO ?= go
 FUZZTIME ?= 20s
-# Some tests build programs, which takes long where nothing is in the build cache yet.
+# How long the tests of a package may take: some build programs, which takes long where
+# nothing is in the build cache yet, and a busy machine takes longer still.
 export PATIENCE ?= 40m
 # Modules of their own for tests, and for the image, whose libraries regcred itself does
 # not need.
@@ -66,13 +67,13 @@ lint: bin/golangci-lint ## Lint
 .PHONY: unit
 unit: ## Run the tests of the main module
 	$(call step,go test)
-	$(GO) test ./...
+	$(GO) test -timeout=$(PATIENCE) ./...
 
 .PHONY: race
 race: ## Run the tests of the main module under the race detector, which needs gcc
 	$(call step,go test -race)
 	@test/need.sh gcc
-	@if command -v gcc >/dev/null; then set -x; $(GO) test -race -short ./...; fi
+	@if command -v gcc >/dev/null; then set -x; $(GO) test -race -short -timeout=$(PATIENCE) ./...; fi
 
 .PHONY: modules
 modules: ## Run the tests in modules of their own
