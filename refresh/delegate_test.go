@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"regcred.dev"
+	"regcred.dev/refresh"
 )
 
 // delegate is a provider whose credentials have logins of the issuer, within the
@@ -172,6 +173,42 @@ func TestDelegateTurns(t *testing.T) {
 			if _, err := r.Mint(b.Context(), "b"); err != nil || b.issuer.given() != before+1 {
 				b.Fatalf("an admin's mint: %v", err)
 			}
+		}
+	})
+}
+
+// TestDelegateRenewals: who changes credentials all the time, and so takes every turn as
+// soon as there is one, keeps nobody else from being renewed when that is due.
+func TestDelegateRenewals(t *testing.T) {
+	d := &delegate{issuer: &issuer{lifetime: time.Hour, info: shares}, granted: []string{"quiet"}}
+	bubble(t, d.issuer, func(b bench) {
+		b.createOfDelegate("quiet", "shared")
+		r, _ := b.startWith(map[string]regcred.Provider{"issuer": d.issuer, "delegate": d})
+		synctest.Wait()
+		first := b.login("quiet")
+		due, busy := refresh.Due(first, "quiet"), ""
+		// Somebody whose own schedule has the shared login renewed earlier.
+		for n := 0; busy == "" || !refresh.Due(first, busy).Before(due.Add(-time.Minute)); n++ {
+			busy = fmt.Sprint("busy-", n)
+		}
+		d.granted = append(d.granted, busy)
+		b.createOfDelegate(busy, "shared")
+		time.Sleep(time.Until(due.Add(-32 * time.Second)))
+		for time.Now().Before(due.Add(time.Second)) {
+			_, err := b.store.Update(b.Context(), busy, func(c *regcred.Credential) error {
+				c.Settings = map[string]string{"of": "shared", "own": time.Now().String()}
+				return nil
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if s := b.status(r, busy); s.Code != regcred.Throttled {
+			b.Errorf("there are turns left: %+v", s)
+		}
+		if s := b.status(r, "quiet"); s.Failures > 0 || b.login("quiet").MintedAt.Before(due.Add(-time.Second)) {
+			b.Errorf("it is not renewed: %+v", s)
 		}
 	})
 }

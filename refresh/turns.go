@@ -16,7 +16,8 @@ const (
 // inTurn returns a Throttled error where the issuer was asked for what e's delegate has
 // as often as that may be. Those who may name it are no owners of it: by storing,
 // changing and deleting credentials they would have its issuer asked each time, and use
-// up a rate that others need.
+// up a rate that others need. Renewals take no turn until one fails: they come by the
+// schedule alone, and whoever used up the turns must not keep others from theirs.
 //
 // Its group stays when the last member leaves, with the turns that were taken: there are
 // as many as a delegate has sources.
@@ -28,7 +29,8 @@ func (r *Refresher) inTurn(e *entry, c regcred.Credential, a *attempt) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	g := e.group
-	if g == nil { // deleted meanwhile
+	renewal := e.current() && e.valid(now) && e.failures == 0
+	if g == nil || renewal { // nil: deleted meanwhile
 		return nil
 	}
 	if g.turns == nil {
