@@ -39,6 +39,8 @@ type Target struct {
 	// that is, where it is known.
 	leading bool
 	leader  string
+	// candidate is this replica as the others know it; nil before it stood first.
+	candidate *candidate
 }
 
 var _ deliver.Target = (*Target)(nil)
@@ -99,6 +101,8 @@ func (t *Target) current(ctx context.Context, now task) (s *session, standby str
 			return nil, "it is not known yet which replica delivers", nil
 		case !leading:
 			return nil, "another replica delivers: " + leader, nil
+		case opening == nil && s == nil && t.o.LeaderElection != nil: // the Lease is kept for the Watch's alone
+			return nil, "this replica was elected, and does not deliver now", nil
 		case opening == nil:
 			return s, "", nil
 		}

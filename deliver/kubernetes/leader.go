@@ -9,19 +9,13 @@ import (
 
 // watchLeading stands for election until ctx ends, and watches while it leads.
 func (t *Target) watchLeading(ctx context.Context, changed func()) error {
-	api, err := newLeaseClient(&t.o)
+	c, err := t.stands()
 	if err != nil {
 		return err
 	}
-	identity := t.o.LeaderElection.Identity
-	if identity == "" {
-		if identity, err = newIdentity(); err != nil {
-			return err
-		}
-	}
-	e := newElection(api, identity, func(leader string) {
+	e := newElection(c.leases, c.identity, func(leader string) {
 		t.setLeader(leader)
-		if leader != identity { // else the watch tells
+		if leader != c.identity { // else the watch tells
 			changed()
 		}
 	})
@@ -49,6 +43,37 @@ func (t *Target) watchLeading(ctx context.Context, changed func()) error {
 	}
 	e.release(context.WithoutCancel(ctx))
 	return err
+}
+
+// candidate is a replica that stands for election.
+type candidate struct {
+	identity string
+	leases   *leaseClient
+}
+
+// stands returns this replica as the others know it. It stays the same: a Lease that it
+// lost, because the API server was away, may be taken up again at once.
+func (t *Target) stands() (*candidate, error) {
+	t.mu.Lock()
+	c := t.candidate
+	t.mu.Unlock()
+	if c != nil {
+		return c, nil
+	}
+	c = &candidate{identity: t.o.LeaderElection.Identity}
+	var err error
+	if c.leases, err = newLeaseClient(&t.o); err != nil {
+		return nil, err
+	}
+	if c.identity == "" {
+		if c.identity, err = newIdentity(); err != nil {
+			return nil, err
+		}
+	}
+	t.mu.Lock()
+	t.candidate = c
+	t.mu.Unlock()
+	return c, nil
 }
 
 func (t *Target) setLeading(leading bool) {

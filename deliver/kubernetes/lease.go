@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"context"
 	"crypto/rand"
+	"net"
 	"os"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -20,6 +21,9 @@ type leaseClient struct {
 func newLeaseClient(o *Options) (*leaseClient, error) {
 	config := rest.CopyConfig(o.Config)
 	config.QPS, config.RateLimiter = -1, nil
+	if config.Dial == nil { // client-go shares connections between clients that have none
+		config.Dial = (&net.Dialer{Timeout: leaseRequest}).DialContext
+	}
 	web, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, unconfigured(err)

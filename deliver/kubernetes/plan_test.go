@@ -102,6 +102,32 @@ func TestOrder(t *testing.T) {
 	})
 }
 
+// TestNewsStarveNobody: where something happens all the time, others come too; what must
+// not be used any more goes before them.
+func TestNewsStarveNobody(t *testing.T) {
+	q := newQueue()
+	defer q.ShutDown()
+	q.add("first", rank{classPass, 1})
+	q.add("second", rank{classPass, 2})
+	for i := range 5 {
+		q.add(fmt.Sprint("revoked-", i), rank{})
+	}
+	var got []string
+	for i := range 13 {
+		q.hurry(fmt.Sprint("news-", i%7)) // seven namespaces in which somebody is at work
+		name, _ := q.Get()
+		got = append(got, name)
+		q.Done(name)
+	}
+	want := []string{
+		"revoked-0", "revoked-1", "revoked-2", "revoked-3", "revoked-4",
+		"news-0", "news-1", "news-2", "first", "news-3", "news-4", "news-5", "second",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // drain returns what waits, in order.
 func drain(q *queue) []string {
 	var names []string

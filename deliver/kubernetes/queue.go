@@ -37,7 +37,7 @@ func (r rank) compare(other rank) int {
 
 // queue has the names of the namespaces that are to be seen to, each once, and hands
 // none out twice at a time. They come by their rank, and where that is the same in the
-// order in which they came by it.
+// order in which they came by it; but no more than maxNews in a row for news.
 type queue struct {
 	workqueue.TypedRateLimitingInterface[string]
 
@@ -45,7 +45,7 @@ type queue struct {
 }
 
 func newQueue() *queue {
-	o := &order{ranks: map[string]rank{}, at: map[string]int{}}
+	o := newOrder()
 	delaying := workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[string]{
 		Queue: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[string]{Queue: o}),
 	})
@@ -77,21 +77,23 @@ func (q *queue) addAfter(name string, r rank, wait time.Duration) {
 	q.AddRateLimited(name)
 }
 
+// maxNews is how many names of which there is news come in a row while others wait:
+// where somebody changes something all the time, logins are renewed none the less.
+const maxNews = 3
+
 // order is the order in which the queue's names come: workqueue.Queue. The queue
 // calls one of its methods at a time.
 type order struct {
 	mu    sync.Mutex
 	ranks map[string]rank // of those that are about to be added
 
-	waiting []waiting      // a heap
-	at      map[string]int // where each of them is
-	count   uint64
+	hasty, passing row // passing are those of classPass
+	count          uint64
+	news           int // how many in a row came before one that passes
 }
 
-type waiting struct {
-	name string
-	rank
-	number uint64
+func newOrder() *order {
+	return &order{ranks: map[string]rank{}, hasty: row{at: map[string]int{}}, passing: row{at: map[string]int{}}}
 }
 
 // set has a name come by a rank, once it is added, or by a more urgent one that was set
@@ -118,52 +120,81 @@ func (o *order) take(name string) rank {
 
 // Touch implements workqueue.Queue: a name that waits already may be more urgent now.
 func (o *order) Touch(name string) {
-	i := o.at[name]
-	if r := o.take(name); r.compare(o.waiting[i].rank) < 0 {
-		o.count++
-		o.waiting[i] = waiting{name, r, o.count}
-		heap.Fix((*byRank)(o), i)
+	from := &o.hasty
+	if _, passes := o.passing.at[name]; passes {
+		from = &o.passing
+	}
+	i := from.at[name]
+	if r := o.take(name); r.compare(from.all[i].rank) < 0 {
+		heap.Remove(from, i)
+		o.push(name, r)
 	}
 }
 
 // Push implements workqueue.Queue.
-func (o *order) Push(name string) {
+func (o *order) Push(name string) { o.push(name, o.take(name)) }
+
+func (o *order) push(name string, r rank) {
+	to := &o.hasty
+	if r.class == classPass {
+		to = &o.passing
+	}
 	o.count++
-	heap.Push((*byRank)(o), waiting{name, o.take(name), o.count})
+	heap.Push(to, waiting{name, r, o.count})
 }
 
 // Len implements workqueue.Queue.
-func (o *order) Len() int { return len(o.waiting) }
+func (o *order) Len() int { return o.hasty.Len() + o.passing.Len() }
 
 // Pop implements workqueue.Queue.
-func (o *order) Pop() string { return heap.Pop((*byRank)(o)).(waiting).name }
+func (o *order) Pop() string {
+	switch {
+	case o.passing.Len() == 0:
+		o.news = 0
+	case o.hasty.Len() == 0, o.hasty.all[0].class == classNews && o.news == maxNews:
+		o.news = 0
+		return heap.Pop(&o.passing).(waiting).name
+	case o.hasty.all[0].class == classNews:
+		o.news++
+	}
+	return heap.Pop(&o.hasty).(waiting).name
+}
 
-// byRank is an order as container/heap needs it.
-type byRank order
+type waiting struct {
+	name string
+	rank
+	number uint64
+}
 
-func (b *byRank) Len() int { return len(b.waiting) }
+// row is a heap of names that wait: heap.Interface.
+type row struct {
+	all []waiting
+	at  map[string]int // where each of them is
+}
 
-func (b *byRank) Less(i, j int) bool {
-	x, y := b.waiting[i], b.waiting[j]
+func (w *row) Len() int { return len(w.all) }
+
+func (w *row) Less(i, j int) bool {
+	x, y := w.all[i], w.all[j]
 	return cmp.Or(x.compare(y.rank), cmp.Compare(x.number, y.number)) < 0
 }
 
-func (b *byRank) Swap(i, j int) {
-	b.waiting[i], b.waiting[j] = b.waiting[j], b.waiting[i]
-	b.at[b.waiting[i].name], b.at[b.waiting[j].name] = i, j
+func (w *row) Swap(i, j int) {
+	w.all[i], w.all[j] = w.all[j], w.all[i]
+	w.at[w.all[i].name], w.at[w.all[j].name] = i, j
 }
 
-func (b *byRank) Push(x any) {
-	w := x.(waiting)
-	b.at[w.name] = len(b.waiting)
-	b.waiting = append(b.waiting, w)
+func (w *row) Push(x any) {
+	last := x.(waiting)
+	w.at[last.name] = len(w.all)
+	w.all = append(w.all, last)
 }
 
-func (b *byRank) Pop() any {
-	last := len(b.waiting) - 1
-	w := b.waiting[last]
-	b.waiting[last] = waiting{}
-	b.waiting = b.waiting[:last]
-	delete(b.at, w.name)
-	return w
+func (w *row) Pop() any {
+	i := len(w.all) - 1
+	last := w.all[i]
+	w.all[i] = waiting{}
+	w.all = w.all[:i]
+	delete(w.at, last.name)
+	return last
 }

@@ -42,14 +42,14 @@ func (d delivered) revoked(book *keyring.Book) bool {
 	return deleted
 }
 
-// foresee rules on removals before namespaces are seen to, as far as they can be told
-// from what is remembered: what was ordered does not wait until all others have their
-// logins. Only what is carried out is ruled on; what is too much at once is for later,
-// when all is known.
+// foresee rules on deletions before namespaces are seen to: they are all known from what
+// is remembered, and what was ordered does not wait until others have their logins. Only
+// what is carried out is ruled on. Which namespaces are to have other logins shows when
+// each was looked at; until then they wait, for few may prove to be many.
 func (s *session) foresee(t task) rulings {
 	var losing []*place
 	s.table.each(func(p *place) {
-		if p.namespace != nil && s.loses(p, t.book) {
+		if p.namespace != nil && s.o.rankOf(p, t.book).class == classRevoked {
 			losing = append(losing, &place{name: p.name, namespace: p.namespace, secret: p.secret})
 		}
 	})
@@ -62,17 +62,9 @@ func (s *session) foresee(t task) rulings {
 	}
 	foreseen := c.rule()
 	for r, ruling := range foreseen {
-		if ruling.verdict != verdictRemove {
+		if r.deleted == "" || ruling.verdict != verdictRemove {
 			delete(foreseen, r)
 		}
 	}
 	return foreseen
-}
-
-// loses reports whether something of ours may be taken away from a namespace.
-func (s *session) loses(p *place, book *keyring.Book) bool {
-	if p.secret == nil || p.secret.target != s.o.Name {
-		return false
-	}
-	return !p.namespace.served || len(p.outcome.pending) > 0 || s.o.rankOf(p, book).class == classRevoked
 }

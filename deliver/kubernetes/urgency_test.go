@@ -55,6 +55,8 @@ func TestForesee(t *testing.T) {
 	c.holds("shop", true, "gone")
 	c.holds("other", false, "kept")
 	c.holds("much", true, names("much", 11)...)
+	c.holds("left", false, "kept") // a namespace that is no longer selected: who knows which others lose logins
+	c.table.setNamespace("left", &namespace{scope: regcred.SpaceScope("cluster", "left")})
 	got := c.foresee(task{book: c.book, renderings: newRenderings(c.book, c.o.Dialect)})
 	want := rulings{{deleted: "gone", tenant: "namespace shop"}: {verdict: verdictRemove}}
 	if !maps.Equal(got, want) {
