@@ -120,7 +120,8 @@ func operationResource(op service.Operation) client.RegistryOperation {
 
 func collection(dryRun bool, done registry.Collection) *client.Collection {
 	out := &client.Collection{
-		DryRun: dryRun, Content: client.Amount(done.Content), Links: done.Links, Tags: append([]string{}, done.Tags...),
+		DryRun: dryRun, Content: client.Amount(done.Content), Links: done.Links,
+		Dropped: done.Dropped, Tags: append([]string{}, done.Tags...),
 		Manifests: client.Amount(done.Manifests), Blobs: client.Amount(done.Blobs), Condemned: client.Amount(done.Condemned),
 		Waiting: done.Waiting, Spared: done.Spared, Deleted: client.Amount(done.Deleted), Skipped: []client.SkippedRepository{},
 	}

@@ -20,7 +20,8 @@ type RegistryOperation struct {
 	Force  bool   `json:"force"`
 	Deep   bool   `json:"deep"`
 	// State is running, done or failed.
-	State     string     `json:"state"`
+	State string `json:"state"`
+	// StartedBy is who asked for it, or server where nobody did.
 	StartedBy string     `json:"started_by"`
 	StartedAt time.Time  `json:"started_at"`
 	EndedAt   *time.Time `json:"ended_at"`

@@ -70,8 +70,10 @@ type Collection struct {
 	// Content is all that is stored, Links are those of all repositories to it.
 	Content Amount `json:"content"`
 	Links   int    `json:"links"`
-	// Tags are those that retention dropped, as REPOSITORY:TAG.
-	Tags []string `json:"tags"`
+	// Dropped is how many tags retention dropped; Tags are the first 1,000 of them, as
+	// REPOSITORY:TAG.
+	Dropped int      `json:"dropped"`
+	Tags    []string `json:"tags"`
 	// Manifests and Blobs were taken out of repositories, where nothing needed them.
 	Manifests Amount `json:"manifests"`
 	Blobs     Amount `json:"blobs"`

@@ -41,8 +41,10 @@ type Collection struct {
 	// Content is all that is stored, Links are those of all repositories to it.
 	Content Amount `json:"content"`
 	Links   int    `json:"links"`
-	// Tags are those that retention dropped, as REPOSITORY:TAG.
-	Tags []string `json:"tags,omitempty"`
+	// Dropped is how many tags retention dropped; Tags are the first MaxDroppedTags of
+	// them, as REPOSITORY:TAG.
+	Dropped int      `json:"dropped"`
+	Tags    []string `json:"tags,omitempty"`
 	// Manifests and Blobs are the links that were removed from repositories, since
 	// nothing there reached them (Retention.Untagged).
 	Manifests Amount `json:"manifests"`
@@ -59,6 +61,9 @@ type Collection struct {
 	// left alone, and why.
 	Skipped map[string]string `json:"skipped,omitempty"`
 }
+
+// MaxDroppedTags is how many tags a Collection names.
+const MaxDroppedTags = 1000
 
 // collector is one run of Collect.
 type collector struct {

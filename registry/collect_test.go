@@ -301,6 +301,24 @@ func TestTakeOver(t *testing.T) {
 	})
 }
 
+// TestManyTagsAreDropped, and the first of them named.
+func TestManyTagsAreDropped(t *testing.T) {
+	inBubble(t, registry.Rule{Keep: &registry.Retention{Last: 1}}, func(t *testing.T, _ *memBlobs, s *registry.Storage) {
+		const many = registry.MaxDroppedTags + 50
+		pushBlob(t, s, "a", "config")
+		for i := range many {
+			pushManifest(t, s, "a", fmt.Sprint("t", i), imageManifest("config"), ociImage)
+		}
+		time.Sleep(time.Second)
+		for _, dryRun := range []bool{true, false} {
+			c := collect(t, s, registry.CollectOptions{DryRun: dryRun})
+			if c.Dropped != many-1 || len(c.Tags) != registry.MaxDroppedTags {
+				t.Errorf("%d dropped, %d named", c.Dropped, len(c.Tags))
+			}
+		}
+	})
+}
+
 // TestRetentionKeepsAttached: signatures and the like that are tagged by the digest of
 // their image, as cosign does it, stay as long as that, and take the place of no image.
 func TestRetentionKeepsAttached(t *testing.T) {

@@ -111,7 +111,9 @@ func (c *collector) dropTag(ctx context.Context, repo, tag string) error {
 			return ignore(regcred.Stale, err)
 		}
 	}
-	c.result.Tags = append(c.result.Tags, repo+":"+tag)
+	if c.result.Dropped++; c.result.Dropped <= MaxDroppedTags {
+		c.result.Tags = append(c.result.Tags, repo+":"+tag)
+	}
 	return nil
 }
 

@@ -33,7 +33,7 @@ type OperationOptions struct {
 type Operation struct {
 	OperationOptions
 	ID        string
-	StartedBy string // the caller's name
+	StartedBy string // the caller's name; "server" where nobody asked for it
 	StartedAt time.Time
 	EndedAt   time.Time // zero while it goes on
 	// Progress is how far it is, or how far it came.
@@ -163,37 +163,6 @@ func (s *Service) RunOperations(ctx context.Context) error {
 	<-ctx.Done()
 	s.operations.end()
 	return nil
-}
-
-// Collect removes what the registry no longer needs, as registry.Storage.Collect does:
-// it starts an operation, or joins one that goes on with the same options. A dry run is
-// for auditors too. Errors: Denied; Unavailable.
-func (s *Service) Collect(ctx context.Context, caller regcred.Caller, dryRun, force bool) (Operation, error) {
-	var err error
-	if dryRun {
-		err = s.requireRead(ctx, caller, act{operation: "look for garbage", read: true})
-	} else {
-		err = s.requireAdmin(ctx, caller, act{operation: "collect garbage", detail: forced(force)})
-	}
-	if err != nil {
-		return Operation{}, err
-	}
-	o := OperationOptions{Kind: CollectGarbage, DryRun: dryRun, Force: force}
-	return s.start(ctx, caller, o, func(ctx context.Context, op *operation) {
-		done, err := s.o.Images.Storage.Collect(ctx, registry.CollectOptions{DryRun: dryRun, Force: force, Meter: &op.meter})
-		op.Collection, op.Err = &done, err
-		if !dryRun {
-			s.o.Log.InfoContext(ctx, "garbage collected", "contents", done.Deleted.Count, "bytes", done.Deleted.Bytes,
-				"tags", len(done.Tags), "failed", err != nil, "caller", caller)
-		}
-	})
-}
-
-func forced(force bool) string {
-	if force {
-		return "by force"
-	}
-	return ""
 }
 
 // CheckRegistry compares the registry's metadata with what is stored; deep reads all

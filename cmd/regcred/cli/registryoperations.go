@@ -164,9 +164,10 @@ func (p *Program) registryOperations() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "operations [ID]", Args: wantArgs(cobra.MaximumNArgs(1)),
 		Short: "List the collections and checks that go on in the server, or wait for one",
-		Long: `List the collections of garbage and checks of the storage that were asked for: those
-that go on in the server, and the last ten that have ended since it was started. With an
-ID wait for that one, and print what it did or found, as the command does that started it.`,
+		Long: `List the collections of garbage and checks of the storage, the server's own collections
+among them: those that go on, and the last ten that have ended since it was started. With
+an ID wait for that one, and print what it did or found, as the command does that started
+it.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := p.connect(cmd.Context())
 			if err != nil {
@@ -223,6 +224,9 @@ func describeCollection(w io.Writer, c client.Collection) {
 	fmt.Fprintf(w, "stored: %s (%s), which repositories have by %s\n", count(c.Content.Count, "content"), size(c.Content.Bytes), count(c.Links, "link"))
 	for _, tag := range c.Tags {
 		fmt.Fprintf(w, "tag %s %sdropped\n", tag, done)
+	}
+	if more := c.Dropped - len(c.Tags); more > 0 {
+		fmt.Fprintf(w, "... and %s %sdropped\n", count(more, "more tag"), done)
 	}
 	for _, part := range []struct {
 		what   string

@@ -49,3 +49,17 @@ func TestListOperations(t *testing.T) {
 		}
 	})
 }
+
+// TestDescribeCollection says how many tags there are besides those that are named.
+func TestDescribeCollection(t *testing.T) {
+	var out bytes.Buffer
+	describeCollection(&out, client.Collection{DryRun: true, Dropped: 3, Tags: []string{"acme/app:1", "acme/app:2"}})
+	want := `stored: 0 contents (0 B), which repositories have by 0 links
+tag acme/app:1 would be dropped
+tag acme/app:2 would be dropped
+... and 1 more tag would be dropped
+`
+	if out.String() != want {
+		t.Error(out.String())
+	}
+}

@@ -161,30 +161,6 @@ func (im *images) mounts() map[string]http.Handler {
 	}
 }
 
-// collect removes what the registry no longer needs, every so often until ctx ends.
-func (s *Server) collect(ctx context.Context, every time.Duration) error {
-	tick := time.NewTicker(cmp.Or(every, collectInterval))
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		done, err := s.images.storage.Collect(ctx, registry.CollectOptions{})
-		switch {
-		case err != nil && ctx.Err() == nil:
-			s.log.WarnContext(ctx, "collecting what the registry no longer needs failed", "error", err)
-		case done.Deleted.Count > 0 || len(done.Tags) > 0:
-			s.log.InfoContext(ctx, "collected what the registry no longer needs", "contents", done.Deleted.Count,
-				"bytes", done.Deleted.Bytes, "tags", len(done.Tags))
-		}
-		for repo, why := range done.Skipped {
-			s.log.WarnContext(ctx, "nothing of a repository was collected", "repository", repo, "reason", why)
-		}
-	}
-}
-
 // runImages runs what the registry does besides answering.
 func (s *Server) runImages(ctx context.Context, run func(func() error)) {
 	run(func() error {
@@ -195,7 +171,7 @@ func (s *Server) runImages(ctx context.Context, run func(func() error)) {
 		run(func() error { return ended(ctx, s.images.crane.Run(ctx)) })
 	}
 	if !s.cfg.Registry.NoCollect {
-		run(func() error { return s.collect(ctx, s.cfg.Registry.CollectEvery) })
+		run(func() error { return s.svc.RunCollections(ctx, cmp.Or(s.cfg.Registry.CollectEvery, collectInterval)) })
 	}
 }
 
