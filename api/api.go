@@ -42,8 +42,10 @@ type Options struct {
 	// peer's address.
 	Address func(*http.Request) string
 	// Mounts are served beside the API, by the patterns of http.ServeMux: the
-	// registry, which authenticates for itself, and /metrics, which is open.
+	// registry, which authenticates for itself.
 	Mounts map[string]http.Handler
+	// Metrics are what /metrics serves.
+	Metrics Metrics
 	// Images answers all paths below /v2/. They are most of what is asked for, and are
 	// neither looked for among the API's nor given an id as its requests are, which
 	// together take as long as half of an answer's making. nil is for none.
@@ -88,6 +90,7 @@ func New(o Options) http.Handler {
 	}
 	h.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	h.mux.HandleFunc("GET /readyz", h.ready)
+	h.mux.HandleFunc("GET /metrics", h.metrics)
 	h.mux.HandleFunc("GET /openapi.json", serveOpenAPI)
 	h.mux.HandleFunc("GET /openapi", h.serveContractPage)
 	h.mux.HandleFunc("/", h.nothing)
@@ -244,9 +247,12 @@ func LocalContext(ctx context.Context) context.Context {
 	return context.WithValue(ctx, localKey{}, true)
 }
 
+// isLocal reports whether a request came by a connection of LocalContext.
+func isLocal(r *http.Request) bool { return r.Context().Value(localKey{}) != nil }
+
 // caller returns who sent a request.
 func (h *handler) caller(r *http.Request) (regcred.Caller, error) {
-	if r.Context().Value(localKey{}) != nil {
+	if isLocal(r) {
 		return regcred.Local, nil
 	}
 	return h.bearer(r, h.Authenticate)

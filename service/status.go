@@ -92,6 +92,12 @@ func (s *Service) Status(ctx context.Context, caller regcred.Caller) (Status, er
 	return st, nil
 }
 
+// ReadMetrics returns an error where the caller may not read all metrics: they name whose
+// credentials there are, for where, and whom they are asked from. Errors: Denied.
+func (s *Service) ReadMetrics(ctx context.Context, caller regcred.Caller) error {
+	return s.requireRead(ctx, caller, act{operation: "status", detail: "metrics", read: true})
+}
+
 // problemOf says what is wrong with a credential's login; Error is "" where nothing
 // is.
 func problemOf(e *keyring.Entry, rs refresh.Status, now time.Time) LoginProblem {

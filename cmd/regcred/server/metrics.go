@@ -71,36 +71,27 @@ func metricsHandler(metrics *prometheus.Registry, log *slog.Logger) http.Handler
 // Describe implements prometheus.Collector.
 func (c *core) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		expiryDesc, failuresDesc, credentialsDesc, gapDesc, rotateDesc,
+		expiryDesc, failuresDesc, gapDesc, rotateDesc,
 		issuerMintsDesc, issuerRateDesc, issuerThrottledDesc, issuerDownDesc,
 		targetSyncedDesc, targetEntriesDesc, targetProblemDesc,
 		namespaceSyncedDesc, namespaceProblemDesc, namespaceExpiryDesc,
 	} {
 		ch <- d
 	}
+	totals{c}.Describe(ch)
 }
 
 // Collect implements prometheus.Collector.
 func (c *core) Collect(ch chan<- prometheus.Metric) {
 	now := time.Now()
-	type kind struct{ provider, login string }
-	counts := map[kind]int{}
 	for e := range c.books.Now().Entries() {
-		state := "none"
 		labels := []string{
 			strings.ToValidUTF8(e.GUID, "?"), e.Location.String(),
 			strings.ToValidUTF8(e.Scope.String(), "?"), strings.ToValidUTF8(e.Provider, "?"),
 		}
-		if e.Login != nil {
-			state = "valid"
-			if e.Login.Expired(now) {
-				state = "expired"
-			}
-			if !e.Login.ExpiresAt.IsZero() {
-				ch <- gauge(expiryDesc, e.Login.ExpiresAt.Sub(now).Seconds(), labels...)
-			}
+		if e.Login != nil && !e.Login.ExpiresAt.IsZero() {
+			ch <- gauge(expiryDesc, e.Login.ExpiresAt.Sub(now).Seconds(), labels...)
 		}
-		counts[kind{labels[3], state}]++
 		if !e.RotateBy.IsZero() {
 			ch <- gauge(rotateDesc, float64(e.RotateBy.Unix()), labels...)
 		}
@@ -112,12 +103,36 @@ func (c *core) Collect(ch chan<- prometheus.Metric) {
 			ch <- gauge(gapDesc, float64(st.GapAt.Unix()), labels...)
 		}
 	}
-	for k, n := range counts {
-		ch <- gauge(credentialsDesc, float64(n), k.provider, k.login)
-	}
+	totals{c}.Collect(ch)
 	c.collectIssuers(ch)
 	c.collectTargets(ch)
 	c.collectNamespaces(ch, now)
+}
+
+// totals are the metrics that name nothing of any scope.
+type totals struct{ *core }
+
+// Describe implements prometheus.Collector.
+func (totals) Describe(ch chan<- *prometheus.Desc) { ch <- credentialsDesc }
+
+// Collect implements prometheus.Collector.
+func (t totals) Collect(ch chan<- prometheus.Metric) {
+	now := time.Now()
+	type kind struct{ provider, login string }
+	counts := map[kind]int{}
+	for e := range t.books.Now().Entries() {
+		state := "valid"
+		switch {
+		case e.Login == nil:
+			state = "none"
+		case e.Login.Expired(now):
+			state = "expired"
+		}
+		counts[kind{strings.ToValidUTF8(e.Provider, "?"), state}]++
+	}
+	for k, n := range counts {
+		ch <- gauge(credentialsDesc, float64(n), k.provider, k.login)
+	}
 }
 
 // collectIssuers leaves out what asks nobody.

@@ -160,12 +160,11 @@ func (s *Server) assemble(ctx context.Context, version string) error {
 	if s.callers, err = newCallers(s.cfg); err != nil {
 		return err
 	}
-	mounts := s.images.mounts()
-	mounts["GET /metrics"] = metricsHandler(metrics, s.log)
 	local := s.scheme() + "://" + s.tcp.Addr().String()
 	s.web = newWebServer(api.New(api.Options{
 		Service: s.svc, Authenticate: s.authenticate, AuthenticateKubelet: s.authenticateKubelet, Address: s.images.server.Address,
-		Ready: s.ready, PublicURL: s.public, LocalURL: local, Log: s.log, Mounts: mounts, Images: s.images.v2,
+		Ready: s.ready, PublicURL: s.public, LocalURL: local, Log: s.log, Mounts: s.images.mounts(), Images: s.images.v2,
+		Metrics: api.Metrics{All: metricsHandler(metrics, s.log), Open: metricsHandler(newMetrics(totals{&s.core}), s.log)},
 	}), s.log)
 	s.web.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		if c.LocalAddr().Network() == "unix" {
