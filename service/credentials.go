@@ -195,7 +195,9 @@ func (s *Service) mayUse(ctx context.Context, caller regcred.Caller, a act) (reg
 	// With its secrets: what it uses may depend on them.
 	if err := s.ownMeans(caller, c); err != nil {
 		if may, _ := mayWrite(ctx, caller, c.Scope); may {
-			return c.Public(), s.refuse(ctx, caller, a.on(c), err)
+			// Not in the words of ownMeans: they tell of settings that View does not show.
+			return c.Public(), s.refuse(ctx, caller, a.on(c), regcred.Errorf(regcred.Denied,
+				"only an admin may alter or use this credential of provider %s: it uses or directs the server itself", c.Provider))
 		}
 	}
 	return c.Public(), s.requireWrite(ctx, caller, a.on(c))

@@ -93,3 +93,27 @@ func TestSettingsOfTheServer(t *testing.T) {
 		}
 	})
 }
+
+// TestRefusalsOfTheServer: who may alter what is at a scope, but not what uses the server
+// itself there, is refused without a word of how that does it.
+func TestRefusalsOfTheServer(t *testing.T) {
+	bubble(t, nil, func(b bench) {
+		b.issuer.uses = []string{"the program " + canary + " on the server"}
+		c, err := b.CreateCredential(b.Context(), regcred.Local, service.NewCredential{
+			Scope: places['D'], Location: host, Provider: "issuer", Settings: map[string]regcred.Secret{"key": regcred.NewSecret("k")},
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, update := b.Update(b.Context(), developer, c.GUID, service.CredentialUpdate{})
+		_, refresh := b.Refresh(b.Context(), developer, c.GUID, false)
+		_, check := b.Check(b.Context(), developer, c.GUID, "")
+		for what, err := range map[string]error{
+			"update": update, "refresh": refresh, "check": check, "delete": b.Delete(b.Context(), developer, c.GUID),
+		} {
+			if regcred.CodeOf(err) != regcred.Denied || strings.Contains(err.Error(), canary) || !strings.Contains(err.Error(), "the server itself") {
+				b.Errorf("%s: %v", what, err)
+			}
+		}
+	})
+}
