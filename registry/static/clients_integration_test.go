@@ -3,95 +3,25 @@
 package static_test
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"regcred.dev/regcredtest/pullers"
 	"regcred.dev/regcredtest/s3test"
 	"regcred.dev/regcredtest/webfront"
 	at "regcred.dev/registry/archive/archivetest"
 	"regcred.dev/registry/static"
 )
-
-// patience bounds how long a program may take to start.
-const patience = 30 * time.Second
-
-// have reports whether a program is there, or is to be gone without. One that is missing
-// fails the test, unless REGCRED_WITHOUT names it.
-func have(t *testing.T, name, debian string) bool {
-	t.Helper()
-	if slices.Contains(strings.Fields(os.Getenv("REGCRED_WITHOUT")), name) {
-		t.Logf("LEFT OUT: %s, as REGCRED_WITHOUT says", name)
-		return false
-	}
-	if _, err := exec.LookPath(name); err != nil {
-		t.Fatalf("%s is not installed: install it (Debian: apt-get install %s), or set REGCRED_WITHOUT=%s", name, debian, name)
-	}
-	return true
-}
-
-// run runs a program, which has to succeed.
-func run(t *testing.T, name string, args ...string) {
-	t.Helper()
-	out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
-}
-
-// start starts a program that runs until the test ends, with more in its environment, and
-// waits until it is ready.
-func start(t *testing.T, ready func() error, env []string, name string, args ...string) {
-	t.Helper()
-	var log bytes.Buffer
-	cmd := exec.CommandContext(context.Background(), name, args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), env...), &log, &log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		_ = cmd.Wait() // it was ended, or its log says why
-		close(ended)
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		<-ended
-	})
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patience); ; <-tick.C {
-		err := ready()
-		if err == nil {
-			return
-		}
-		select {
-		case <-ended:
-			t.Fatalf("%s does not run here; set REGCRED_WITHOUT=%s to go without it\n%s", name, name, log.String())
-		default:
-		}
-		if time.Now().After(deadline) {
-			_ = cmd.Process.Signal(syscall.SIGTERM)
-			<-ended // and so writes no more
-			t.Fatalf("%s is not ready within %s: %v\n%s", name, patience, err, log.String())
-		}
-	}
-}
 
 // answers returns what checks that a web server answers.
 func answers(host string) func() error {
@@ -155,7 +85,7 @@ func startNginx(t *testing.T, words string, replace ...string) (host string) {
 	if err := os.WriteFile(file, []byte(config+tlsLines.ReplaceAllString(server, "")+"}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start(t, answers(host), nil, "nginx", "-c", file, "-e", "stderr", "-p", dir)
+	pullers.Serve(t, answers(host), nil, "nginx", "-c", file, "-e", "stderr", "-p", dir)
 	return host
 }
 
@@ -169,7 +99,7 @@ func startCaddy(t *testing.T, dir string) (host string) {
 	if err := os.WriteFile(file, []byte("{\n\tadmin off\n}\n"+site), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start(t, answers(host), []string{"HOME=" + home, "XDG_CONFIG_HOME=" + home, "XDG_DATA_HOME=" + home}, "caddy", "run", "--adapter", "caddyfile", "--config", file)
+	pullers.Serve(t, answers(host), []string{"HOME=" + home, "XDG_CONFIG_HOME=" + home, "XDG_DATA_HOME=" + home}, "caddy", "run", "--adapter", "caddyfile", "--config", file)
 	return host
 }
 
@@ -184,15 +114,15 @@ func TestClients(t *testing.T) {
 		t.Fatal(err)
 	}
 	images := publishImages(t, inDirectory, newRegistry(t, site))
-	clients := startClients(t)
+	clients := pullers.Start(t)
 
 	fronts := map[string]string{"file server": serve(t, webfront.Files(dir)), "proxy of a bucket": serve(t, front(t, s, o))}
-	if have(t, "nginx", "nginx") {
+	if pullers.Have(t, "nginx", "nginx") {
 		fronts["nginx"] = startNginx(t, "# A directory", "/srv/registry", dir)
 		fronts["nginx of a bucket"] = startNginx(t, "# A bucket",
 			"https://acme-images.s3.eu-central-1.amazonaws.com", s.Endpoint+"/"+o.Bucket)
 	}
-	if have(t, "caddy", "caddy") {
+	if pullers.Have(t, "caddy", "caddy") {
 		fronts["caddy"] = startCaddy(t, dir)
 	}
 	for name, host := range fronts {
@@ -201,7 +131,11 @@ func TestClients(t *testing.T) {
 			for _, image := range images {
 				pull(t, host, image)
 				for client, pulls := range clients {
-					t.Run(client+" "+image, func(t *testing.T) { pulls(t, host+"/"+image) })
+					t.Run(client+" "+image, func(t *testing.T) {
+						if err := pulls(t, host+"/"+image, pullers.Login{}); err != nil {
+							t.Error(err)
+						}
+					})
 				}
 			}
 		})
@@ -253,66 +187,5 @@ func checkFront(t *testing.T, host string) {
 	}
 	if got := tags(t, host, "acme/deep/path"); !slices.Equal(got, []string{"2"}) {
 		t.Errorf("tags %v", got)
-	}
-}
-
-// startClients returns what pulls with each client. Every pull starts with nothing.
-func startClients(t *testing.T) map[string]func(*testing.T, string) {
-	t.Helper()
-	clients := map[string]func(*testing.T, string){}
-	if have(t, "skopeo", "skopeo") {
-		clients["skopeo"] = func(t *testing.T, image string) {
-			run(t, "skopeo", "--insecure-policy", "copy", "--all", "--src-tls-verify=false", "docker://"+image, "dir:"+t.TempDir())
-		}
-	}
-	if have(t, "podman", "podman") {
-		clients["podman"] = pullPodman
-	}
-	if have(t, "dockerd", "docker.io") && have(t, "docker", "docker.io") {
-		startDocker(t, clients)
-	}
-	return clients
-}
-
-// shortDir returns a temporary directory whose name is short enough for sockets in it.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "regcred-") //nolint:usetesting // its names are too long
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { // files of images have the modes that those say
-		_ = exec.Command("chmod", "-R", "u+rwX", dir).Run()
-		_ = os.RemoveAll(dir)
-	})
-	return dir
-}
-
-func pullPodman(t *testing.T, image string) {
-	dir := shortDir(t)
-	run(t, "podman", "--root", dir+"/root", "--runroot", dir+"/run", "--storage-driver", "vfs", "pull", "--quiet", "--tls-verify=false", image)
-}
-
-// startDocker starts Docker's engine, and pulls with that and with the containerd that
-// it starts.
-func startDocker(t *testing.T, clients map[string]func(*testing.T, string)) {
-	t.Helper()
-	dir := shortDir(t)
-	socket := "unix://" + dir + "/s"
-	ready := func() error {
-		return exec.CommandContext(t.Context(), "docker", "-H", socket, "version").Run()
-	}
-	start(t, ready, nil, "dockerd", "--data-root", dir+"/data", "--exec-root", dir+"/exec", "--pidfile", dir+"/pid", "-H", socket,
-		"--bridge", "none", "--iptables=false", "--ip-forward=false", "--storage-driver", "vfs", "--insecure-registry", "127.0.0.0/8")
-	clients["docker"] = func(t *testing.T, image string) {
-		run(t, "docker", "-H", socket, "pull", image)
-		run(t, "docker", "-H", socket, "rmi", image)
-	}
-	if have(t, "ctr", "containerd") {
-		clients["containerd"] = func(t *testing.T, image string) {
-			ctr := []string{"--address", dir + "/exec/containerd/containerd.sock", "--namespace", "regcred", "images"}
-			run(t, "ctr", append(ctr, "pull", "--plain-http", "--snapshotter", "native", image)...)
-			run(t, "ctr", append(ctr, "rm", "--sync", image)...)
-		}
 	}
 }

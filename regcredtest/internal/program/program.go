@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"syscall"
 	"time"
 )
 
@@ -50,6 +51,12 @@ func (p *Process) Kill() {
 		return
 	}
 	_ = p.cmd.Process.Kill() // it may have ended
+	<-p.Ended
+}
+
+// End asks it to end, and waits until it has.
+func (p *Process) End() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	<-p.Ended
 }
 
