@@ -347,3 +347,32 @@ func (s *samples) missing(names []string, number int) int {
 	}
 	return n
 }
+
+// TestBlindIsSaid: a watch that fails is in the status at once, and no longer once it is
+// back, though nothing else happens.
+func TestBlindIsSaid(t *testing.T) {
+	c := kubetest.Shared(t)
+	proxy := c.Proxy(t, kubetest.Faults{})
+	o := quick(c, "t=said")
+	o.Config = proxy.Config()
+	ns := c.Namespace(t, "said", map[string]string{"t": "said"})
+	p := newPlant(t, newTarget(t, o))
+	p.credential(regcred.Foundation, "registry.example.com", "1", time.Time{})
+	awaitLogins(t, c, ns, map[string]string{"registry.example.com": "1"})
+	const said = "are not watched now"
+	proxy.Set(kubetest.Faults{Rate: 1, Statuses: []int{http.StatusServiceUnavailable}, Watches: true})
+	proxy.DropWatches()
+	await(t, "status", func() string {
+		if all := strings.Join(p.status().Warnings, " "); !strings.Contains(all, said) {
+			return "the warnings are " + all
+		}
+		return ""
+	})
+	proxy.Set(kubetest.Faults{})
+	await(t, "status", func() string {
+		if all := strings.Join(p.status().Warnings, " "); strings.Contains(all, said) {
+			return "the warnings are " + all
+		}
+		return ""
+	})
+}

@@ -26,6 +26,8 @@ type feed struct {
 	put func(namespace, name, version string, note any)
 	// known calls f with all objects that are remembered.
 	known func(f func(namespace, name string))
+	// turned is called where requests begin or cease to fail; nil: it is not.
+	turned func()
 
 	once   sync.Once
 	synced chan struct{} // closed once all was listed
@@ -125,8 +127,12 @@ func (f *feed) error() error {
 // remember keeps how a request went.
 func (f *feed) remember(err error) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	turned := (f.failed == nil) != (err == nil)
 	f.failed = err
+	f.mu.Unlock()
+	if turned && f.turned != nil {
+		f.turned()
+	}
 }
 
 // How long a watch that fails waits before it is tried again: a random time up to
@@ -160,7 +166,7 @@ func (f *feed) run(ctx context.Context, lw *cache.ListWatch, kind runtime.Object
 func (s *session) feeds() []func(context.Context) {
 	var all []func(context.Context)
 	start := func(f *feed, lw *cache.ListWatch, kind runtime.Object) {
-		f.synced = make(chan struct{})
+		f.synced, f.turned = make(chan struct{}), s.news
 		s.sources = append(s.sources, f)
 		all = append(all, func(ctx context.Context) { f.run(ctx, lw, kind) })
 	}

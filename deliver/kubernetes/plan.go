@@ -136,11 +136,14 @@ func (p *planner) strangers(o *object) string {
 // ways says what helps where a stranger's Secret has the target's name.
 func (p *planner) ways(o *object) string {
 	ways := "delete or rename it"
-	if p.Adopt == AdoptDeis { // its settings are no configuration of targets
+	switch {
+	case p.Adopt == AdoptDeis: // its settings are no configuration of targets
 		return ways
+	case o.target != "":
+		return "choose another secret_name, or where there is no such target any more, delete it"
 	}
 	ways += ", or choose another secret_name"
-	if p.Adopt == AdoptNone && o.target == "" && dataKey(o.kind) != "" {
+	if p.Adopt == AdoptNone && dataKey(o.kind) != "" {
 		ways += ", or let regcred take it over by adopt"
 	}
 	return ways

@@ -411,7 +411,7 @@ func TestStrangersWays(t *testing.T) {
 	}{
 		{AdoptNone, object{kind: pull}, "delete or rename it, or choose another secret_name, or let regcred take it over by adopt"},
 		{AdoptNone, object{kind: opaque}, "delete or rename it, or choose another secret_name"},
-		{AdoptNone, object{kind: pull, target: "other"}, "delete or rename it, or choose another secret_name"},
+		{AdoptNone, object{kind: pull, target: "other"}, "choose another secret_name, or where there is no such target any more, delete it"},
 		{AdoptAny, object{kind: opaque}, "delete or rename it, or choose another secret_name"},
 		{AdoptDeis, object{kind: opaque}, "delete or rename it"},
 	} {

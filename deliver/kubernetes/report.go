@@ -30,8 +30,10 @@ func (s *session) report(book *keyring.Book) (deliver.Report, error) {
 	failed, total := 0, 0
 	var first error
 	s.table.each(func(p *place) {
-		total++
 		o := &p.outcome
+		if p.matters(s.o) || o.err != nil {
+			total++
+		}
 		if o.err != nil {
 			failed++
 			if first == nil || p.name < firstName(failures) {
@@ -180,14 +182,18 @@ func (o omissions) list() []keyring.Omission {
 	return all
 }
 
+// matters reports whether a namespace is served, or has something of ours.
+func (p *place) matters(o *Options) bool {
+	return p.namespace != nil && p.namespace.served || p.secret != nil && p.secret.target == o.Name
+}
+
 // namespaces yields how each namespace stands that is served, or has something of
 // ours.
 func (s *session) namespaces() iter.Seq[NamespaceStatus] {
 	now := time.Now()
 	var all []NamespaceStatus
 	s.table.each(func(p *place) {
-		served := p.namespace != nil && p.namespace.served
-		if served || p.secret != nil && p.secret.target == s.o.Name {
+		if p.matters(s.o) {
 			all = append(all, p.status(now))
 		}
 	})

@@ -79,4 +79,7 @@ func TestReportPartial(t *testing.T) {
 	if report("a", true, down) || report("other", false, nil) || !report("b", true, nil) || report("b", true, down) || report("c", true, down) {
 		t.Error("it says of a part that it is all, or of all that it is a part")
 	}
+	if _, err := s.report(keyring.New("s1").Now()); err == nil || !strings.Contains(err.Error(), "3 of 3 namespaces could") {
+		t.Errorf("%v: other is none of its namespaces", err)
+	}
 }
