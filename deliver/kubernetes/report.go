@@ -52,10 +52,7 @@ func (s *session) report(book *keyring.Book) (deliver.Report, error) {
 		for _, out := range o.omitted {
 			omitted.add(out, p.name)
 		}
-		r.Held = append(r.Held, o.held[:min(len(o.held), maxHeld)]...)
-		if more := len(o.held) - maxHeld; more > 0 {
-			warnings.add(fmt.Sprintf("%d more entries are held than are listed: they can be confirmed after those", more), p.name)
-		}
+		hold(&r, warnings, p)
 		if p.secret != nil && p.secret.target == s.o.Name {
 			count(&r, warnings, p, book.StoreID(), now)
 		}
@@ -71,6 +68,15 @@ func (s *session) report(book *keyring.Book) (deliver.Report, error) {
 	}
 	return r, regcred.Errorf(regcred.CodeOf(first), "%d of %d namespaces could not be synced: %s",
 		failed, total, strings.Join(failures.sentences(s.o.SecretName), "; "))
+}
+
+// hold adds what a namespace holds, as far as it is listed.
+func hold(r *deliver.Report, warnings remarks, p *place) {
+	held := p.outcome.held
+	r.Held = append(r.Held, held[:min(len(held), maxHeld)]...)
+	if more := len(held) - maxHeld; more > 0 {
+		warnings.add(fmt.Sprintf("%d more entries are held than are listed: they can be confirmed after those", more), p.name)
+	}
 }
 
 // count counts what a store has in a namespace. Of logins that have expired it names
