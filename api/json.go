@@ -14,8 +14,12 @@ import (
 	"regcred.dev"
 )
 
-// maxDepth bounds how deep the values of a body are nested. A relationship is at 4.
-const maxDepth = 10
+// Bounds of a body: how deep its values are nested (a relationship is at 4), and how many
+// there are. A value of two bytes takes a hundred times that in memory while it is read.
+const (
+	maxDepth      = 10
+	maxBodyValues = 5000
+)
 
 // decode reads a JSON object from the body into v, a pointer to a type of package client.
 // What encoding/json would pass over is an error here: names that are unknown, written in
@@ -53,9 +57,9 @@ func parseBody(body []byte) (jsonValue, error) {
 	if syntax, bad := errors.AsType[*json.SyntaxError](json.Unmarshal(body, new(json.RawMessage))); bad {
 		return jsonValue{}, badBody(fmt.Sprintf("malformed JSON at byte %d", syntax.Offset))
 	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.UseNumber() // a number may be too large for any type
-	value, err := parseValue(dec, maxDepth)
+	p := bodyParser{Decoder: json.NewDecoder(bytes.NewReader(body))}
+	p.UseNumber() // a number may be too large for any type
+	value, err := p.value(maxDepth)
 	if err == nil && value.kind != '{' {
 		err = badBody("it must be a JSON object")
 	}
@@ -87,18 +91,27 @@ func (v jsonValue) get(name string) (jsonValue, bool) {
 	return jsonValue{}, false
 }
 
-// parseValue reads the next value of what is known to be JSON.
-func parseValue(dec *json.Decoder, depth int) (jsonValue, error) {
+// bodyParser reads what is known to be JSON.
+type bodyParser struct {
+	*json.Decoder
+	values int // so far
+}
+
+// value reads the next value.
+func (p *bodyParser) value(depth int) (jsonValue, error) {
 	if depth == 0 {
 		return jsonValue{}, badBody(fmt.Sprintf("it is nested deeper than %d levels", maxDepth))
 	}
-	token, err := dec.Token()
+	if p.values++; p.values > maxBodyValues {
+		return jsonValue{}, badBody(fmt.Sprintf("it has more than %d values", maxBodyValues))
+	}
+	token, err := p.Token()
 	if err != nil {
 		return jsonValue{}, badBody("malformed JSON")
 	}
 	switch token := token.(type) {
 	case json.Delim:
-		return parseComposite(dec, token, depth)
+		return p.composite(token, depth)
 	case string:
 		return jsonValue{kind: '"'}, checkText(token)
 	case json.Number:
@@ -109,14 +122,14 @@ func parseValue(dec *json.Decoder, depth int) (jsonValue, error) {
 	return jsonValue{kind: 'n'}, nil
 }
 
-// parseComposite reads an object or array of which the first delimiter is read.
-func parseComposite(dec *json.Decoder, open json.Delim, depth int) (jsonValue, error) {
+// composite reads an object or array of which the first delimiter is read.
+func (p *bodyParser) composite(open json.Delim, depth int) (jsonValue, error) {
 	v := jsonValue{kind: byte(open)}
 	seen := map[string]bool{}
-	for dec.More() {
+	for p.More() {
 		var name string
 		if open == '{' {
-			token, err := dec.Token()
+			token, err := p.Token()
 			if err != nil {
 				return v, badBody("malformed JSON")
 			}
@@ -129,7 +142,7 @@ func parseComposite(dec *json.Decoder, open json.Delim, depth int) (jsonValue, e
 			}
 			seen[name] = true
 		}
-		value, err := parseValue(dec, depth-1)
+		value, err := p.value(depth - 1)
 		if err != nil {
 			return v, err
 		}
@@ -139,7 +152,7 @@ func parseComposite(dec *json.Decoder, open json.Delim, depth int) (jsonValue, e
 			v.items = append(v.items, value)
 		}
 	}
-	_, err := dec.Token() // the delimiter at its end
+	_, err := p.Token() // the delimiter at its end
 	return v, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -76,6 +77,7 @@ func TestDecodeMalformed(t *testing.T) {
 		`{"password": "\ud800"}`:                                                   "a string holds what is no character of Unicode",
 		`{"settings": {"\udfff": "x"}}`:                                            "a string holds what is no character of Unicode",
 		`{"a": ` + strings.Repeat("[", 20) + strings.Repeat("]", 20) + `}`:         "it is nested deeper than 10 levels",
+		`{"a": [` + strings.Repeat("1,", 5000) + `1]}`:                             "it has more than 5000 values",
 		`{"a": ` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`: "malformed JSON at byte 10006",
 	} {
 		err := decodeText(body, new(client.UpdateRequest))
@@ -90,6 +92,22 @@ func TestDecodeMalformed(t *testing.T) {
 	}
 	if err := decodeText(strings.Repeat(" ", maxBody+1), new(client.CreateRequest)); regcred.CodeOf(err) != regcred.TooLarge {
 		t.Errorf("a long body: %v", err)
+	}
+}
+
+// TestDecodeMemory: what reading a body takes is in proportion to its bytes, whatever small
+// values it is made of.
+func TestDecodeMemory(t *testing.T) {
+	const most = 16 * maxBody
+	for _, unit := range []string{"1,", `"",`, "[],", "{},", "[[[[]]]],", `{"a":1},`} {
+		body := `{"x": [` + strings.Repeat(unit, (maxBody-10)/len(unit)) + `1]}`
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := decodeText(body, new(client.CreateRequest))
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; err == nil || took > most {
+			t.Errorf("%s: %d bytes for a body of %d, %v", unit, took, len(body), err)
+		}
 	}
 }
 
