@@ -16,7 +16,7 @@ import (
 // the Secret. It goes first: a pod that names a Secret which is not there yet
 // recovers, one that does not name it never does.
 func (s *session) bringAccounts(ctx context.Context, p *place, pl *planner, plan *plan) error {
-	ours := p.secret != nil && p.secret.target == s.o.Name || plan.action == write
+	ours := p.isOurs(s.o) || plan.action == write
 	missing := p.secret == nil || plan.adopting
 	if !ours && !missing || !pl.serves && plan.action != erase {
 		return nil
@@ -68,7 +68,7 @@ func (s *session) bringAccount(ctx context.Context, namespace, name string, a *a
 // stays recorded, and is said.
 func (s *session) dropAccounts(ctx context.Context, p *place, pl *planner, plan *plan) {
 	plan.accounts = s.o.accountList
-	if p.secret == nil || p.secret.target != s.o.Name || p.secret.accounts == plan.accounts {
+	if !p.isOurs(s.o) || p.secret.accounts == plan.accounts {
 		return
 	}
 	if !pl.serves && plan.action != erase {

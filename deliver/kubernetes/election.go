@@ -1,6 +1,7 @@
 package kubernetes
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"time"
@@ -68,16 +69,25 @@ func (e *election) stand(ctx context.Context) error {
 	}
 }
 
-// keep renews the Lease until ctx ends, or it is lost.
-func (e *election) keep(ctx context.Context) {
+// keep renews the Lease until ctx ends, or it is lost. It returns why it could not be
+// renewed, nil where it is another's.
+func (e *election) keep(ctx context.Context) error {
+	var failed error
 	for {
 		left, cancel := context.WithDeadline(ctx, e.renewed.Add(renewDeadline))
 		leasePause(left)
 		leads, err := e.try(left)
 		over := left.Err() != nil
 		cancel()
-		if !leads && (err == nil || over) {
-			return
+		switch {
+		case leads:
+			failed = nil
+		case err == nil:
+			return nil
+		case over:
+			return cmp.Or(failed, err) // the last one is just that time is over
+		default:
+			failed = err
 		}
 	}
 }

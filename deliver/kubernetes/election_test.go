@@ -108,6 +108,7 @@ type replicas struct {
 	mu      sync.Mutex
 	leading []string
 	terms   int
+	why     error // of the last that was lost
 }
 
 // start starts one.
@@ -122,8 +123,9 @@ func (r *replicas) run(ctx context.Context, identity string, way *leaseWay) {
 			return
 		}
 		r.lead(identity, true)
-		e.keep(ctx)
+		why := e.keep(ctx)
 		r.lead(identity, false)
+		r.lost(why)
 		if ctx.Err() != nil {
 			e.release(context.WithoutCancel(ctx))
 		}
@@ -143,6 +145,13 @@ func (r *replicas) lead(identity string, leads bool) {
 	}
 }
 
+// lost notes why one no longer leads.
+func (r *replicas) lost(why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.why = why
+}
+
 // leader is who leads, "" where nobody does.
 func (r *replicas) leader() string {
 	r.mu.Lock()
@@ -158,7 +167,7 @@ func TestElectionFailover(t *testing.T) {
 		var cut atomic.Bool
 		a := &leaseWay{server, func() fault {
 			if cut.Load() {
-				return fault{latency: time.Hour}
+				return fault{request: errors.New("cut off")}
 			}
 			return fine()
 		}}
@@ -176,6 +185,9 @@ func TestElectionFailover(t *testing.T) {
 		synctest.Wait()
 		if got := r.leader(); got != "" {
 			t.Errorf("%q leads though it was cut off", got)
+		}
+		if r.why == nil || !strings.Contains(r.why.Error(), "the Lease cannot be renewed: cut off") {
+			t.Errorf("it ended for %v", r.why)
 		}
 		// It looks once to see the last renewal, and once for its end.
 		time.Sleep(leaseDuration - renewDeadline + 3*leaseRetry)

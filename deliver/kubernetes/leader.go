@@ -28,8 +28,9 @@ func (t *Target) watchLeading(ctx context.Context, changed func()) error {
 	leading, lose := context.WithCancel(ctx)
 	defer lose()
 	var keeper sync.WaitGroup
+	var failed error
 	keeper.Go(func() {
-		e.keep(keeping)
+		failed = e.keep(keeping)
 		lose()
 	})
 	t.setLeading(true)
@@ -38,7 +39,10 @@ func (t *Target) watchLeading(ctx context.Context, changed func()) error {
 	lost := leading.Err() != nil && ctx.Err() == nil
 	stop()
 	keeper.Wait()
-	if lost {
+	switch {
+	case lost && failed != nil:
+		return regcred.Errorf(regcred.Unavailable, "this replica no longer leads, and stands for election again: %w", failed)
+	case lost:
 		return regcred.Errorf(regcred.Unavailable, "this replica no longer leads: it stands for election again")
 	}
 	e.release(context.WithoutCancel(ctx))

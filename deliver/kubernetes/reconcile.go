@@ -106,7 +106,7 @@ func (s *session) planner(p *place, t task) *planner {
 		pl.decide = func(all []deliver.Delivered) deliver.Decision {
 			return deliver.End(t.book, all, t.confirmed[s.place(p)])
 		}
-	case p.namespace.problem != "" && (p.secret == nil || p.secret.target != s.o.Name):
+	case p.namespace.problem != "" && !p.isOurs(s.o):
 		return nil
 	default:
 		pl.wanted = t.wanted(p.namespace)

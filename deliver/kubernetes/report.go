@@ -31,7 +31,7 @@ func (s *session) report(book *keyring.Book) (deliver.Report, error) {
 	var first error
 	s.table.each(func(p *place) {
 		o := &p.outcome
-		if p.matters(s.o) || o.err != nil {
+		if p.matters(s.o) {
 			total++
 		}
 		if o.err != nil {
@@ -53,7 +53,7 @@ func (s *session) report(book *keyring.Book) (deliver.Report, error) {
 			omitted.add(out, p.name)
 		}
 		hold(&r, warnings, p)
-		if p.secret != nil && p.secret.target == s.o.Name {
+		if p.isOurs(s.o) {
 			count(&r, warnings, p, book.StoreID(), now)
 		}
 	})
@@ -190,8 +190,11 @@ func (o omissions) list() []keyring.Omission {
 
 // matters reports whether a namespace is served, or has something of ours.
 func (p *place) matters(o *Options) bool {
-	return p.namespace != nil && p.namespace.served || p.secret != nil && p.secret.target == o.Name
+	return p.namespace != nil && p.namespace.served || p.isOurs(o)
 }
+
+// isOurs reports whether the Secret of a namespace is the target's.
+func (p *place) isOurs(o *Options) bool { return p.secret != nil && p.secret.target == o.Name }
 
 // namespaces yields how each namespace stands that is served, or has something of
 // ours.

@@ -68,7 +68,7 @@ func (s *session) count(book *keyring.Book, pending func(*place) []deliver.Deliv
 	c := &census{waiting: map[removal]bool{}, tenants: map[string]*tally{}, first: map[string]string{}, selects: s.o.selects.Load()}
 	s.table.each(func(p *place) {
 		c.pending(s.o, book, p, pending(p))
-		if p.secret != nil && p.secret.target == s.o.Name {
+		if p.isOurs(s.o) {
 			c.has(s.o.tenantOf(p), p.secret, book.StoreID())
 		}
 	})

@@ -20,7 +20,7 @@ func (s *session) uninstall(ctx context.Context, storeID string) error {
 	book := keyring.New(storeID).Now() // an empty one: it says whose things go
 	t := task{book: book, renderings: newRenderings(book, s.o.Dialect), uninstalls: true}
 	for round := 1; ; round++ {
-		_, err := s.run(ctx, t, nil, func(p *place) bool { return p.secret != nil && p.secret.target == s.o.Name })
+		_, err := s.run(ctx, t, nil, func(p *place) bool { return p.isOurs(s.o) })
 		if err != nil {
 			return err
 		}
@@ -43,7 +43,7 @@ func (s *session) uninstall(ctx context.Context, storeID string) error {
 func (s *session) stores() []string {
 	ids := map[string]bool{}
 	s.table.each(func(p *place) {
-		if p.secret == nil || p.secret.target != s.o.Name {
+		if !p.isOurs(s.o) {
 			return
 		}
 		if p.secret.store != "" {

@@ -11,7 +11,7 @@ import (
 // so many a second: first where a login must not be used any more, then where there is
 // none, then those whose logins end first.
 func (o *Options) rankOf(p *place, book *keyring.Book) rank {
-	if p.secret == nil || p.secret.target != o.Name {
+	if !p.isOurs(o) {
 		return rank{class: classPass}
 	}
 	due := rank{classPass, math.MaxInt64}
