@@ -104,40 +104,48 @@ func (s *statistics) take() map[countedAs]Counts {
 	return all
 }
 
-// maxLabels bounds how many repositories have metrics of their own.
-const maxLabels = 200
+// What bounds how many repositories, and how many tags of these, have metrics of their
+// own.
+const (
+	maxLabels    = 200
+	maxTagLabels = 1000
+)
 
-// otherLabel is the repository of the metrics of all others. It is no valid name.
+// otherLabel is the repository of the metrics of all others, and the tag of all other
+// tags. It is no valid name.
 const otherLabel = "(other)"
 
-// repositoryMetrics are counters by repository, of the first repositories that are
-// counted since the process began, and of all others together.
+// repositoryMetrics are counters by repository and tag, of the first that are counted
+// since the process began, and of all others together.
 type repositoryMetrics struct {
 	pulls, checks, pulledBytes, pushes, pushedBytes *prometheus.CounterVec
 
 	mu    sync.Mutex
-	known map[string]bool
+	repos map[string]bool
+	tags  map[countedAs]bool
 }
 
 func newRepositoryMetrics() *repositoryMetrics {
 	counter := func(name, help string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "regcred", Subsystem: "registry", Name: "repository_" + name, Help: help,
-		}, []string{"repository"})
+		}, []string{"repository", "tag"})
 	}
 	return &repositoryMetrics{
-		pulls:       counter("pulls_total", "Manifests sent, by repository."),
-		checks:      counter("checks_total", "HEAD requests for a tag's manifest, by repository."),
-		pulledBytes: counter("pulled_bytes_total", "Bytes of manifests and blobs sent or redirected to, by repository."),
-		pushes:      counter("pushes_total", "Manifests stored, by repository."),
-		pushedBytes: counter("pushed_bytes_total", "Bytes of manifests and blobs received, by repository."),
-		known:       map[string]bool{},
+		pulls:       counter("pulls_total", "Manifests sent, by repository and tag."),
+		checks:      counter("checks_total", "HEAD requests for a tag's manifest, by repository and tag."),
+		pulledBytes: counter("pulled_bytes_total", "Bytes of manifests and blobs sent or redirected to, by repository and tag."),
+		pushes:      counter("pushes_total", "Manifests stored, by repository and tag."),
+		pushedBytes: counter("pushed_bytes_total", "Bytes of manifests and blobs received, by repository and tag."),
+		repos:       map[string]bool{},
+		tags:        map[countedAs]bool{},
 	}
 }
 
-// RepositoryMetrics returns metrics by repository, to be registered. They are as old
-// as what KeepStatistics wrote last. At most 200 repositories have their own; the rest
-// is counted under "(other)".
+// RepositoryMetrics returns metrics by repository and tag, to be registered; blobs, and
+// manifests by their digest, have the tag "". They are as old as what KeepStatistics wrote
+// last. At most 200 repositories, and 1,000 tags of these, have their own; the rest is
+// counted under "(other)".
 func (s *Storage) RepositoryMetrics() prometheus.Collector { return s.repositoryMetrics }
 
 // Describe implements prometheus.Collector.
@@ -158,21 +166,29 @@ func (m *repositoryMetrics) all() []*prometheus.CounterVec {
 	return []*prometheus.CounterVec{m.pulls, m.checks, m.pulledBytes, m.pushes, m.pushedBytes}
 }
 
-func (m *repositoryMetrics) add(repo string, c Counts) {
-	label := m.label(repo)
-	m.pulls.WithLabelValues(label).Add(float64(c.Pulls))
-	m.checks.WithLabelValues(label).Add(float64(c.Checks))
-	m.pulledBytes.WithLabelValues(label).Add(float64(c.PulledBytes))
-	m.pushes.WithLabelValues(label).Add(float64(c.Pushes))
-	m.pushedBytes.WithLabelValues(label).Add(float64(c.PushedBytes))
+func (m *repositoryMetrics) add(as countedAs, c Counts) {
+	repo, tag := m.labels(as)
+	m.pulls.WithLabelValues(repo, tag).Add(float64(c.Pulls))
+	m.checks.WithLabelValues(repo, tag).Add(float64(c.Checks))
+	m.pulledBytes.WithLabelValues(repo, tag).Add(float64(c.PulledBytes))
+	m.pushes.WithLabelValues(repo, tag).Add(float64(c.Pushes))
+	m.pushedBytes.WithLabelValues(repo, tag).Add(float64(c.PushedBytes))
 }
 
-func (m *repositoryMetrics) label(repo string) string {
+// labels returns as what something is counted.
+func (m *repositoryMetrics) labels(as countedAs) (repo, tag string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.known[repo] && len(m.known) >= maxLabels {
-		return otherLabel
+	if !m.repos[as.repo] && len(m.repos) >= maxLabels {
+		return otherLabel, otherLabel
 	}
-	m.known[repo] = true
-	return repo
+	m.repos[as.repo] = true
+	if as.tag == "" || m.tags[as] {
+		return as.repo, as.tag
+	}
+	if len(m.tags) >= maxTagLabels {
+		return as.repo, otherLabel
+	}
+	m.tags[as] = true
+	return as.repo, as.tag
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"regcred.dev/registry"
 )
@@ -206,39 +204,59 @@ func TestRequestsAreCounted(t *testing.T) {
 	}
 }
 
-// TestRepositoryMetrics counts more repositories than have metrics of their own.
+// TestRepositoryMetrics counts more repositories, and more tags, than have metrics of
+// their own: none is left out of the sums.
 func TestRepositoryMetrics(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := registry.NewStorage(newMemBlobs(), registry.StorageOptions{})
-		metrics := prometheus.NewPedanticRegistry()
-		metrics.MustRegister(s.RepositoryMetrics())
-		stop := keep(t, s)
-		for range 2 {
-			for i := range 300 {
-				s.Count(fmt.Sprint("r", i), "t", registry.Counts{Pulls: 1})
+	tests := []struct {
+		name        string
+		repos, tags int
+		series      int // but for those of other tags
+	}{
+		{"some", 3, 2, 3 + 3*2},
+		{"many repositories", 300, 1, 200 + 200 + 1},
+		{"many tags", 2, 900, 2 + 1000},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { testRepositoryMetrics(t, test.repos, test.tags, test.series) })
+		})
+	}
+}
+
+func testRepositoryMetrics(t *testing.T, repos, tags, series int) {
+	s := registry.NewStorage(newMemBlobs(), registry.StorageOptions{})
+	metrics := prometheus.NewPedanticRegistry()
+	metrics.MustRegister(s.RepositoryMetrics())
+	stop := keep(t, s)
+	for i := range repos {
+		repo := fmt.Sprint("r", i)
+		s.Count(repo, "", registry.Counts{PulledBytes: 10})
+		for n := range tags {
+			s.Count(repo, fmt.Sprint("t", n), registry.Counts{Pulls: 2, PulledBytes: 1})
+		}
+	}
+	stop()
+	families, err := metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums := map[string]float64{}
+	for _, f := range families {
+		others := 0
+		for _, one := range f.GetMetric() {
+			sums[f.GetName()] += one.GetCounter().GetValue()
+			if l := one.GetLabel(); l[0].GetValue() != "(other)" && l[1].GetValue() == "(other)" {
+				others++
 			}
 		}
-		stop()
-		if n, err := testutil.GatherAndCount(metrics, "regcred_registry_repository_pulls_total"); err != nil || n != 201 {
-			t.Errorf("%d series, %v", n, err)
+		if n := len(f.GetMetric()) - others; n != series || (others > 0) != (tags > 500) {
+			t.Errorf("%s: %d series, want %d; %d of other tags", f.GetName(), n, series, others)
 		}
-		families, err := metrics.Gather()
-		if err != nil {
-			t.Fatal(err)
-		}
-		sum := 0.0
-		for _, f := range families {
-			if !strings.HasSuffix(f.GetName(), "_pulls_total") {
-				continue
-			}
-			for _, series := range f.GetMetric() {
-				sum += series.GetCounter().GetValue()
-			}
-		}
-		if sum != 600 {
-			t.Errorf("%g pulls in all", sum)
-		}
-	})
+	}
+	all := float64(repos * tags)
+	if sums["regcred_registry_repository_pulls_total"] != 2*all || sums["regcred_registry_repository_pulled_bytes_total"] != all+10*float64(repos) {
+		t.Errorf("%v", sums)
+	}
 }
 
 func BenchmarkCount(b *testing.B) {

@@ -118,7 +118,7 @@ func (w *statisticsWriter) write(ctx context.Context, now time.Time) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	for as, c := range w.s.statistics.take() {
-		w.s.repositoryMetrics.add(as.repo, c)
+		w.s.repositoryMetrics.add(as, c)
 		w.object(now).add(as, c)
 	}
 	var errs []error
