@@ -111,12 +111,9 @@ func TestSecondInterrupt(t *testing.T) {
 	if _, err := request.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
-	interrupt := func() {
-		if err := cmd.Process.Signal(os.Interrupt); err != nil {
-			t.Fatal(err)
-		}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
 	}
-	interrupt()
 	poll(t, func() error {
 		if conn, err := net.Dial("tcp", address); err == nil {
 			_ = conn.Close()
@@ -124,8 +121,21 @@ func TestSecondInterrupt(t *testing.T) {
 		}
 		return nil
 	})
-	interrupt()
-	status, ok := wait(t, cmd).Sys().(syscall.WaitStatus)
+	ended := make(chan struct{})
+	go func() {
+		wait(t, cmd)
+		close(ended)
+	}()
+	poll(t, func() error { // a moment passes before the program leaves signals to the system again
+		_ = cmd.Process.Signal(os.Interrupt) // it may have ended
+		select {
+		case <-ended:
+			return nil
+		default:
+			return errors.New("it goes on")
+		}
+	})
+	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if !ok || !status.Signaled() || status.Signal() != syscall.SIGINT {
 		t.Errorf("it ended with %v, not by the signal", cmd.ProcessState)
 	}
