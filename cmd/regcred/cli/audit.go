@@ -103,7 +103,7 @@ func (f *auditFlags) query(now time.Time) (url.Values, error) {
 	q := url.Values{}
 	for key, values := range map[string][]string{"callers": f.callers, "operations": f.operations, "repositories": f.repositories} {
 		if len(values) > 0 {
-			q.Set(key, strings.Join(values, ","))
+			q.Set(key, listed(values))
 		}
 	}
 	if f.allowed || f.refused {
@@ -120,6 +120,16 @@ func (f *auditFlags) query(now time.Time) (url.Values, error) {
 		q.Set("created_ats["+bound[1]+"]", at.UTC().Format("2006-01-02T15:04:05Z"))
 	}
 	return q, nil
+}
+
+// listed writes values as the API takes several: separated by commas, and escaped, for
+// names of callers may have commas in them.
+func listed(values []string) string {
+	escaped := make([]string, len(values))
+	for i, v := range values {
+		escaped[i] = url.PathEscape(v)
+	}
+	return strings.Join(escaped, ",")
 }
 
 // parseMoment reads a time: a duration before now, a day in UTC, or a time of RFC 3339.
