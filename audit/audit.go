@@ -17,13 +17,17 @@ import (
 )
 
 // How much is kept of what is counted. A caller who is known causes at most callerEntries
-// entries in a second; all those who are not cause strangerEntries in a minute by what they
+// entries in a second, and callerRefusals by what it may not do in an hour: of those it makes
+// up what they are about. All those who are not cause strangerEntries in a minute by what they
 // were allowed to and as many by what not, and those of one address (of one /64 of IPv6)
 // networkEntries of these. What goes beyond that is counted in one entry for each operation.
 const (
 	readInterval    = time.Second
 	maxReads        = 10_000 // different ones that wait
 	callerEntries   = 200
+	callerRefusals  = 1000
+	refusalWindow   = time.Hour
+	maxRefusals     = 100 * callerRefusals
 	strangerWindow  = time.Minute
 	strangerEntries = 20
 	networkEntries  = 5
@@ -34,6 +38,8 @@ type Log struct {
 	store regcred.AuditStore
 	log   *slog.Logger
 	known tally
+	// refusals only bound those of callers who are known.
+	refusals tally
 	// guests are nobody who is known, as far as they were allowed something; strangers as
 	// far as not.
 	guests, strangers tally
@@ -48,9 +54,11 @@ func New(store regcred.AuditStore, log *slog.Logger) *Log {
 	unknown := func() tally {
 		return tally{each: networkEntries, all: strangerEntries, window: strangerWindow, source: network}
 	}
+	caller := func(e regcred.AuditEntry) string { return e.Caller }
 	return &Log{
 		store: store, log: log, guests: unknown(), strangers: unknown(),
-		known: tally{each: callerEntries, all: maxReads, source: func(e regcred.AuditEntry) string { return e.Caller }},
+		known:    tally{each: callerEntries, all: maxReads, source: caller},
+		refusals: tally{each: callerRefusals, all: maxRefusals, window: refusalWindow, source: caller},
 	}
 }
 
@@ -82,11 +90,17 @@ func (l *Log) Allow(ctx context.Context, e regcred.AuditEntry) error {
 // another answer: it is logged.
 func (l *Log) Refuse(ctx context.Context, e regcred.AuditEntry) {
 	e.Allowed = false
-	if e.Caller == regcred.Nobody || !l.known.admit(time.Now(), e) {
+	now := time.Now()
+	switch {
+	case e.Caller == regcred.Nobody:
 		l.Count(ctx, e)
-		return
+	case !l.refusals.admit(now, e):
+		l.countKnown(ctx, others(e))
+	case !l.known.admit(now, e):
+		l.countKnown(ctx, e)
+	default:
+		_ = l.write(ctx, e) // it is logged
 	}
-	_ = l.write(ctx, e) // it is logged
 }
 
 // write adds an entry to the log now.
@@ -109,7 +123,13 @@ func (l *Log) Count(ctx context.Context, e regcred.AuditEntry) {
 	case e.Caller == regcred.Nobody:
 		l.strangers.add(time.Now(), e)
 		return
+	case !e.Allowed && !l.refusals.admit(time.Now(), e):
+		e = others(e)
 	}
+	l.countKnown(ctx, e)
+}
+
+func (l *Log) countKnown(ctx context.Context, e regcred.AuditEntry) {
 	if full := l.known.add(time.Now(), e); full {
 		_ = l.flush(context.WithoutCancel(ctx), &l.known) // it is logged, and tried again
 	}

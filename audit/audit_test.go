@@ -155,6 +155,39 @@ func TestGuestsDoNotHideStrangers(t *testing.T) {
 	})
 }
 
+// TestRefusalsAreBounded: a caller who is known and makes up what it is refused, all day
+// long, has some entries of that in an hour, by either way, and a number; what others are
+// refused is there, and so is what it does and may.
+func TestRefusalsAreBounded(t *testing.T) {
+	bubble(t, func(t *testing.T, l *audit.Log, j *journal) {
+		const hours, each = 3, 20
+		for second := range hours * 3600 {
+			for i := range each {
+				e := regcred.AuditEntry{Caller: "mallory", Operation: "get credential", GUID: fmt.Sprint(second, i)}
+				if second%2 == 0 {
+					l.Refuse(t.Context(), e)
+				} else {
+					l.Count(t.Context(), e)
+				}
+			}
+			if second%600 == 0 {
+				l.Refuse(t.Context(), regcred.AuditEntry{Caller: "alice", Operation: "get credential", GUID: fmt.Sprint(second)})
+				l.Count(t.Context(), regcred.AuditEntry{Caller: "mallory", Operation: "pull", GUID: fmt.Sprint(second), Allowed: true})
+			}
+			flush(t, l)
+			time.Sleep(time.Second)
+		}
+		all, counted := j.of("mallory")
+		named := slices.DeleteFunc(slices.Clone(all), func(e regcred.AuditEntry) bool { return e.GUID == "" || e.Allowed })
+		if len(named) != hours*1000 || len(all) > len(named)+hours*(3600+6) || counted != hours*(3600*each+6) {
+			t.Errorf("%d entries, %d of them by name, which count %d", len(all), len(named), counted)
+		}
+		if list, _ := j.of("alice"); len(list) != hours*6 {
+			t.Errorf("%d refusals of somebody else", len(list))
+		}
+	})
+}
+
 // TestBrokenLog: nothing is allowed without the log; what was counted is written once that
 // is possible again, in no more entries than there is room for.
 func TestBrokenLog(t *testing.T) {
