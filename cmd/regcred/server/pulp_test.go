@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
@@ -118,6 +120,13 @@ func (e *export) token(r *running, role regcred.Role) string {
 
 func (e *export) publish(r *running, token string) {
 	e.t.Helper()
+	if err := e.tryPublish(r, token); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+func (e *export) tryPublish(r *running, token string) error {
+	e.t.Helper()
 	file := filepath.Join(e.t.TempDir(), "export.tar")
 	if err := os.WriteFile(file, archivetest.Tar(e.Files()...), 0o600); err != nil {
 		e.t.Fatal(err)
@@ -135,10 +144,11 @@ func (e *export) publish(r *running, token string) {
 		for _, own := range img.Names {
 			repository, tag, _ := strings.Cut(own, ":")
 			if _, err := publish.Publish(e.t.Context(), dst, img, repository, tag, publish.Options{}); err != nil {
-				e.t.Fatalf("%s: %v", own, err)
+				return fmt.Errorf("%s: %w", own, err)
 			}
 		}
 	}
+	return nil
 }
 
 // pullV1 asks for the export as a Docker of 2014 did: a ping, the repository's images
@@ -222,14 +232,25 @@ func (e *export) parse(data []byte, v any) {
 // pullV2 pulls an image by OCI's protocol, and compares the sizes of its files.
 func (e *export) pullV2(r *running, password, tag string, want map[string]int) {
 	e.t.Helper()
+	img, err := e.image(r, password, tag)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.checkImage(img, tag, want)
+}
+
+func (e *export) image(r *running, password, tag string) (v1.Image, error) {
+	e.t.Helper()
 	ref, err := name.NewTag(strings.TrimPrefix(r.url, "http://")+"/acme/small:"+tag, name.Insecure)
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	img, err := remote.Image(ref, remote.WithAuth(&authn.Basic{Username: "any", Password: password}), remote.WithContext(e.t.Context()))
-	if err != nil {
-		e.t.Fatal(err)
-	}
+	return remote.Image(ref, remote.WithAuth(&authn.Basic{Username: "any", Password: password}), remote.WithContext(e.t.Context()))
+}
+
+// checkImage reads all of an image, and compares the sizes of its files.
+func (e *export) checkImage(img v1.Image, tag string, want map[string]int) {
+	e.t.Helper()
 	if err := validate.Image(img); err != nil {
 		e.t.Error(err)
 	}
