@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"regcred.dev"
+	"regcred.dev/regcredtest/pullers"
 	"regcred.dev/registry"
 )
 
@@ -40,20 +41,6 @@ func (c tool) run(succeed bool, args ...string) string {
 	return string(out)
 }
 
-// have reports whether a client is there, or is to be gone without.
-func have(t *testing.T, name string) bool {
-	t.Helper()
-	if slices.Contains(strings.Fields(os.Getenv("REGCRED_WITHOUT")), name) {
-		t.Logf("LEFT OUT: %s, as REGCRED_WITHOUT says", name)
-		return false
-	}
-	if _, err := exec.LookPath(name); err != nil {
-		t.Errorf("%s is not installed: install it (Debian: apt-get install %s), or set REGCRED_WITHOUT=%s", name, name, name)
-		return false
-	}
-	return true
-}
-
 // openHarness has an image in a public and in a private repository, and one that this
 // machine may push to without a login.
 func openHarness(t *testing.T) *harness {
@@ -73,7 +60,7 @@ func openHarness(t *testing.T) *harness {
 // TestSkopeoWithoutLogin pulls what is public, pushes from where that needs no login,
 // and is kept from all else.
 func TestSkopeoWithoutLogin(t *testing.T) {
-	if !have(t, "skopeo") {
+	if !pullers.Have(t, "skopeo", "skopeo") {
 		return
 	}
 	h, c := openHarness(t), tool{t, "skopeo", []string{"--insecure-policy"}}
@@ -95,7 +82,7 @@ func TestSkopeoWithoutLogin(t *testing.T) {
 
 // TestPodmanWithoutLogin does the same as TestSkopeoWithoutLogin.
 func TestPodmanWithoutLogin(t *testing.T) {
-	if !have(t, "podman") {
+	if !pullers.Have(t, "podman", "podman") {
 		return
 	}
 	h, dir := openHarness(t), t.TempDir()

@@ -2,7 +2,6 @@ package registry_test
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -16,6 +15,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"regcred.dev"
+	"regcred.dev/regcredtest/pipenet"
 	"regcred.dev/registry"
 	"regcred.dev/token"
 )
@@ -48,44 +48,14 @@ func newSlowUpload(t *testing.T) *slowUpload {
 	}
 	u := &slowUpload{T: t, server: server, admin: admin}
 	u.location = u.do("POST", "/v2/a/blobs/uploads/", "", nil).Header().Get("Location")
-	theirs, ours := net.Pipe()
-	u.conn = ours
-	if err := ours.SetDeadline(time.Now().Add(time.Hour)); err != nil {
+	u.conn = pipenet.Connect(t, &http.Server{Handler: server})
+	if err := u.conn.SetDeadline(time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	serving := &http.Server{Handler: server}
-	listener := make(onePipe, 1)
-	listener <- theirs
-	ended := make(chan error, 1)
-	go func() { ended <- serving.Serve(listener) }()
-	t.Cleanup(func() {
-		_ = ours.Close()
-		_ = serving.Close()
-		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-			t.Error(err)
-		}
-	})
 	bearer := sign(t, tokens, token.UseAccess, time.Hour, grant("a", token.Pull, token.Push)).Reveal()
 	u.send(fmt.Sprintf("PATCH %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: 12\r\n\r\n", u.location, bearer))
 	return u
 }
-
-// onePipe is a listener with one connection, which is in memory.
-type onePipe chan net.Conn
-
-// Accept implements net.Listener.
-func (p onePipe) Accept() (net.Conn, error) {
-	if c, ok := <-p; ok {
-		return c, nil
-	}
-	return nil, net.ErrClosed
-}
-
-// Close implements net.Listener.
-func (p onePipe) Close() error { close(p); return nil }
-
-// Addr implements net.Listener.
-func (p onePipe) Addr() net.Addr { return &net.TCPAddr{} }
 
 // send goes on with the upload.
 func (u *slowUpload) send(s string) {

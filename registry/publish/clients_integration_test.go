@@ -7,24 +7,21 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"regcred.dev/regcredtest/pullers"
 )
 
 // command returns how to run a client, and false where that is to be gone without. One
 // that is missing fails the test, unless REGCRED_WITHOUT names it.
 func command(t *testing.T, name string) (run func(args ...string) string, ok bool) {
 	t.Helper()
-	if slices.Contains(strings.Fields(os.Getenv("REGCRED_WITHOUT")), name) {
-		t.Logf("LEFT OUT: %s, as REGCRED_WITHOUT says", name)
+	if !pullers.Have(t, name, name) {
 		return nil, false
-	}
-	if _, err := exec.LookPath(name); err != nil {
-		t.Fatalf("%s is not installed: install it (Debian: apt-get install %s), or set REGCRED_WITHOUT=%s", name, name, name)
 	}
 	return func(args ...string) string {
 		t.Helper()

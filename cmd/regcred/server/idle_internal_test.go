@@ -2,7 +2,6 @@ package server
 
 import (
 	"bufio"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -10,38 +9,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"regcred.dev/regcredtest/pipenet"
 )
-
-// onePipe is a listener with one connection, which is in memory.
-type onePipe chan net.Conn
-
-func (p onePipe) Accept() (net.Conn, error) {
-	if c, ok := <-p; ok {
-		return c, nil
-	}
-	return nil, net.ErrClosed
-}
-
-func (p onePipe) Close() error { close(p); return nil }
-func (onePipe) Addr() net.Addr { return &net.TCPAddr{} }
 
 // connect returns a connection to a server whose answers are empty.
 func connect(t *testing.T) net.Conn {
 	t.Helper()
-	theirs, ours := net.Pipe()
-	listener := make(onePipe, 1)
-	listener <- theirs
-	s := newWebServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), slog.New(slog.DiscardHandler))
-	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(listener) }()
-	t.Cleanup(func() {
-		_ = ours.Close()
-		_ = s.Close()
-		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-			t.Error(err)
-		}
-	})
-	return ours
+	return pipenet.Connect(t, newWebServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), slog.New(slog.DiscardHandler)))
 }
 
 // get sends a request, and reads the answer.
