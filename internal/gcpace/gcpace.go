@@ -19,9 +19,9 @@ import (
 
 const mib = 1 << 20
 
-// Up to small, garbage may have half of what is live; from large on, roomy, or as much
-// as is live where that is more, which is Go's own default. Between the two it grows
-// evenly.
+// Up to small, garbage may have tight percent of what is live; from large on, roomy, or
+// as much as is live where that is more, which is Go's own default. Between the two it
+// grows evenly.
 const (
 	small = 32 * mib
 	large = 128 * mib
@@ -29,7 +29,10 @@ const (
 )
 
 // tight is the GC percent of small heaps: the least that there is.
-const tight = 50
+const tight = 75
+
+// least is the garbage that a heap of small bytes may have.
+const least = small * tight / 100
 
 // Start begins to set the pace after each collection, until stop is called, which puts
 // back what was before. Where the environment sets GOGC it leaves everything as it is.
@@ -87,12 +90,12 @@ func live() uint64 {
 // a percent of tight takes more: the other half is for what is not in the heap, and for
 // a heap that grows.
 func percent(live, limit uint64) int {
-	garbage := live / 2
+	garbage := live * tight / 100
 	switch {
 	case live >= large:
 		garbage = max(roomy, live)
 	case live > small:
-		garbage = small/2 + (live-small)*(roomy-small/2)/(large-small)
+		garbage = least + (live-small)*(roomy-least)/(large-small)
 	}
 	if live+garbage > limit/2 {
 		garbage = limit/2 - min(live, limit/2)

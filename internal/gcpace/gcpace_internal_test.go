@@ -17,23 +17,23 @@ func TestPercent(t *testing.T) {
 		live, limit uint64
 		want        int
 	}{
-		{0, none, 50},
-		{4 * mib, none, 50},
-		{32 * mib, none, 50},
-		{64 * mib, none, 283},
-		{80 * mib, none, 330},
+		{0, none, 75},
+		{4 * mib, none, 75},
+		{32 * mib, none, 75},
+		{64 * mib, none, 291},
+		{80 * mib, none, 335},
 		{128 * mib, none, 400},
 		{256 * mib, none, 200},
 		{512 * mib, none, 100},
 		{4096 * mib, none, 100},
-		{16 * mib, 32 * mib, 50},        // as tight as it gets
+		{16 * mib, 32 * mib, 75},        // as tight as it gets
 		{64 * mib, 256 * mib, 100},      // 128 MiB in all
-		{100 * mib, 256 * mib, 50},      // 128 MiB would be too little
-		{300 * mib, 256 * mib, 50},      // it does not fit at all
+		{100 * mib, 256 * mib, 75},      // 128 MiB would be too little
+		{300 * mib, 256 * mib, 75},      // it does not fit at all
 		{128 * mib, 1024 * mib, 300},    // 512 MiB in all
 		{128 * mib, 2048 * mib, 400},    // there is room
-		{4096 * mib, 12_288 * mib, 50},  // 6 GiB in all
-		{4096 * mib, 14_336 * mib, 75},  // 7 GiB
+		{4096 * mib, 12_288 * mib, 75},  // 6 GiB would be too little
+		{4096 * mib, 15_360 * mib, 87},  // 7.5 GiB in all
 		{4096 * mib, 65_536 * mib, 100}, // there is room
 	} {
 		if got := percent(test.live, test.limit); got != test.want {
