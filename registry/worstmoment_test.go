@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,14 +19,27 @@ import (
 type intruder struct {
 	registry.Blobs
 	before func(method, key string) bool
-	do     func()
+
+	mu sync.Mutex
+	do func() // nil: it was done
 }
 
 func (i *intruder) intrude(method, key string) {
-	if do := i.do; do != nil && i.before(method, key) {
-		i.do = nil
+	if do := i.take(method, key); do != nil {
 		do()
 	}
+}
+
+// take returns what is to be done before a write, once.
+func (i *intruder) take(method, key string) func() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.before(method, key) {
+		return nil
+	}
+	do := i.do
+	i.do = nil
+	return do
 }
 
 func (i *intruder) Put(ctx context.Context, key string, data []byte, c registry.Condition) error {
